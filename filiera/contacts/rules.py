@@ -1,0 +1,37 @@
+"""What identifies a person besides the telephone: the e-mail address and the name, as pure functions."""
+
+import re
+
+LONGEST_EMAIL, LONGEST_NAME = 255, 100
+
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
+_MISSING = frozenset({"", "null", "none", "undefined"})
+
+
+def present(value: str) -> str:
+    """Return `value` trimmed; "" for what senders write when a field was left out ("null")."""
+    trimmed = value.strip()
+    return "" if trimmed.lower() in _MISSING else trimmed
+
+
+def email_key(email: str) -> str | None:
+    """Return the form by which an address is recognised, or None when it has not the shape of one.
+
+    Trimmed and lower case; nothing but the shape is judged. Source: leads-ads.md 7, rule 4.
+    """
+    key = email.strip().lower()
+    return key if len(key) <= LONGEST_EMAIL and _ADDRESS.fullmatch(key) else None
+
+
+def split_at_first_space(full_name: str) -> tuple[str, str]:
+    """Return first and last name of a GoHighLevel or typed-in name. Source: capture.md 4.3.
+
+    Every other sender's full name stays whole in the first name: where an Italian surname begins
+    (De, Di, D'…) cannot be told from the text.
+    """
+    first, _, last = " ".join(full_name.split()).partition(" ")
+    return first, last
+
+
+def full_name(first_name: str, last_name: str) -> str:
+    return f"{first_name} {last_name}".strip()
