@@ -40,6 +40,8 @@ ROLES = ("filiera_owner", "filiera_app", "filiera_platform")
 OLDEST_VERSION = 160000
 SUPERUSER = "postgres"
 START_LIMIT_S = 300
+LAUNCH_LIMIT = 20
+LOG_LIMIT_BYTES = 10_000_000
 # A socket's path has 108 bytes on Linux and 104 on macOS; the file's own name takes 15 of them.
 SOCKET_FOLDER_LIMIT_BYTES = 84
 ROOT_DATA = Path("/var/lib/filiera")
@@ -124,8 +126,8 @@ def provision(urls: Dsns) -> None:
             _lock(server)
             if not server.execute("select from pg_database where datname = %s", [name]).rowcount:
                 server.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        with _connect(_with(urls.admin, database="template1")) as template:
-            template.execute("create extension if not exists vector")
+            with _connect(_with(urls.admin, database="template1")) as template:
+                template.execute("create extension if not exists vector")
     with _connect(urls.admin) as admin:
         _lock(admin)
         version = admin.info.server_version
@@ -223,10 +225,13 @@ class _Server:
         probe = _with(admin_url, database=SUPERUSER)
         with homes.locked(homes.subfolder(self.home, "locks") / "database"):
             deadline = time.monotonic() + START_LIMIT_S
+            launches = 0
             while (trouble := _trouble_connecting(probe)) is not None:
-                if "authentication failed" in trouble or time.monotonic() > deadline:
+                hopeless = "authentication failed" in trouble or launches >= LAUNCH_LIMIT
+                if hopeless or time.monotonic() > deadline:
                     raise DatabaseTrouble(f"The database does not answer: {trouble}\n{self._end_of_log()}")
                 if not self._is_alive():
+                    launches += 1
                     self._launch(admin_url)
                 else:  # starting up, recovering, or stopping at somebody's request
                     time.sleep(0.1)
@@ -241,17 +246,16 @@ class _Server:
     def _launch(self, admin_url: str) -> None:
         if not self.data.exists():
             self._initialise(_part(admin_url, "password"))
-        # Left behind by a killed server. It would keep a new one from starting for as long as a zombie or a
-        # stranger holds the process number in it; PostgreSQL's own check of the shared memory still stands.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        # Left behind by a killed server. They would keep a new one from starting for as long as a zombie or a
+        # stranger holds the process number in them; PostgreSQL's own check of the shared memory still stands.
+        for leftover in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
+            leftover.unlink(missing_ok=True)
         self._write(self.data / "filiera.conf", _parameters(self.sockets))
-        if self.log.exists() and self.log.stat().st_size > 10_000_000:
+        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         done = self._run("pg_ctl", "start", "-D", self.data, "-l", self.log, "-w", "-t", "60")
-        if done.returncode and not self._is_alive():
+        if done.returncode:
             time.sleep(0.3)  # the children of a killed server may still be leaving: the caller tries again
-            if "FATAL" in self._end_of_log() and "shared memory block" not in self._end_of_log():
-                raise DatabaseTrouble(f"The database does not start:\n{self._end_of_log()}")
 
     def _initialise(self, password: str) -> None:
         draft = (
