@@ -1,0 +1,92 @@
+"""Signing in and out."""
+
+from django.conf import settings
+from django.contrib.auth import login, logout
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from filiera.identity import commands
+
+
+@login_not_required
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Show the door and open it. Who is already inside goes on to where they wanted to go."""
+    onward = _onward(request)
+    if request.method == "GET":
+        if getattr(request, "principal", None):
+            return redirect(onward)
+        return _door(request, {"next": onward})
+    email = request.POST.get("email", "").replace("\x00", "")
+    try:
+        user = commands.sign_in(
+            email=email,
+            password=request.POST.get("password", ""),
+            ip_address=request.META.get("REMOTE_ADDR") or None,
+            now=timezone.now(),
+        )
+    except commands.TooManyAttempts as refusal:
+        return _door(
+            request,
+            {"next": onward, "email": email, "refusal": str(refusal)},
+            refusal.status,
+        )
+    except commands.WrongCredentials as refusal:
+        context = {
+            "next": onward,
+            "email": email,
+            "headline": _("E-mail o password non corrispondono."),
+            "refusal": str(refusal),
+        }
+        return _door(request, context, refusal.status)
+    login(request, user)
+    return redirect(onward)
+
+
+@login_not_required
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return redirect("login")
+
+
+@login_not_required
+@require_POST
+def choose_language(request: HttpRequest) -> HttpResponse:
+    """Remember the language of who is not signed in yet, in a cookie."""
+    language = request.POST.get("language", "")
+    answer = redirect("login")
+    if language in dict(settings.LANGUAGES):
+        answer.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME,
+            language,
+            max_age=365 * 24 * 3600,
+            samesite="Lax",
+            httponly=True,
+        )
+    return answer
+
+
+def _door(
+    request: HttpRequest, context: dict[str, str], status: int = 200
+) -> HttpResponse:
+    answer = render(request, "identity/sign_in.html", context, status=status)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _onward(request: HttpRequest) -> str:
+    """Return the page asked for, when it is one of ours; otherwise the first page."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    if url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
+        return wanted
+    return "/oggi"

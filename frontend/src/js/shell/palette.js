@@ -1,0 +1,51 @@
+// Ctrl K: people, pages and actions. The server answers with the list; arrows choose, Enter opens.
+import { htmx } from "./requests.js";
+import { open } from "./dialogs.js";
+
+const palette = document.getElementById("palette");
+
+if (palette) {
+  const field = palette.querySelector("input");
+  const items = () => [...palette.querySelectorAll("[role=option]")];
+  const chosen = () => palette.querySelector("[role=option][aria-selected=true]");
+
+  const choose = (item) => {
+    chosen()?.setAttribute("aria-selected", "false");
+    item?.setAttribute("aria-selected", "true");
+    item?.scrollIntoView({ block: "nearest" });
+    if (item) field.setAttribute("aria-activedescendant", item.id);
+    else field.removeAttribute("aria-activedescendant");
+  };
+
+  palette.addEventListener("opened", () => {
+    field.select();
+    htmx.trigger(field, "look");
+  });
+  palette.addEventListener("htmx:afterSwap", () => choose(items()[0]));
+  palette.addEventListener("keydown", (event) => {
+    const all = items();
+    const at = all.indexOf(chosen());
+    if (event.key === "ArrowDown") choose(all[(at + 1) % all.length]);
+    else if (event.key === "ArrowUp") choose(all[(at - 1 + all.length) % all.length]);
+    else if (event.key === "Enter") run(chosen(), event.ctrlKey || event.metaKey);
+    else return;
+    event.preventDefault();
+  });
+  palette.addEventListener("pointermove", ({ target }) => {
+    const item = target.closest("[role=option]");
+    if (item && item !== chosen()) choose(item);
+  });
+  palette.addEventListener("click", ({ target, ctrlKey, metaKey }) => {
+    const item = target.closest("[role=option]");
+    if (item) run(item, ctrlKey || metaKey);
+  });
+
+  const run = (item, elsewhere) => {
+    if (!item) return;
+    const { href, opens, submits } = item.dataset;
+    palette.close();
+    if (href) elsewhere ? window.open(href, "_blank", "noopener") : location.assign(href);
+    else if (opens) open(document.getElementById(opens));
+    else if (submits) document.getElementById(submits).requestSubmit();
+  };
+}

@@ -1,0 +1,28 @@
+// Small behaviours, each named in the HTML.
+
+// A notice on top while the line is down: work is kept, nothing covers the page.
+const notice = document.getElementById("offline");
+const line = (down) => notice && (notice.hidden = !down);
+addEventListener("offline", () => line(true));
+addEventListener("online", () => line(false));
+document.addEventListener("line", ({ detail }) => line(detail === "down"));
+
+document.addEventListener("click", async ({ target }) => {
+  // The password shown while one writes it.
+  const eye = target.closest("[data-reveals]");
+  if (eye) {
+    const field = document.getElementById(eye.dataset.reveals);
+    field.type = field.type === "password" ? "text" : "password";
+    eye.setAttribute("aria-pressed", field.type === "text");
+  }
+  // A text into the clipboard, with a word of answer.
+  const copy = target.closest("[data-copies]");
+  if (copy) {
+    await navigator.clipboard.writeText(copy.dataset.copies);
+    document.dispatchEvent(new CustomEvent("toast", { detail: { text: copy.dataset.copied } }));
+  }
+});
+
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-submits]")) target.form.requestSubmit();
+});
