@@ -1,0 +1,30 @@
+"""The root of the web process: what is hot or long lives in the event loop, everything else is Django in threads."""
+
+from a2wsgi import WSGIMiddleware
+
+from filiera.wsgi import application as django  # first: it sets Django up
+
+from filiera.capture.accept import AcceptPath  # isort: skip
+from filiera.journeys.ghl import NewContactDoor  # isort: skip
+from filiera.workspace.live import application as live  # isort: skip
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope  # isort: skip
+
+accept = AcceptPath()
+new_contact = NewContactDoor(accept)
+pages = WSGIMiddleware(django, workers=10)  # type: ignore[arg-type]
+
+
+async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Send a request to the first that handles its path."""
+    if scope["type"] == "lifespan":
+        return await accept.lifespan(receive, send)
+    if scope["type"] != "http":
+        return None
+    path = scope["path"]
+    if new_contact.handles(path):
+        return await new_contact(scope, receive, send)
+    if accept.handles(path):
+        return await accept(scope, receive, send)
+    if path == "/live":
+        return await live(scope, receive, send)
+    return await pages(scope, receive, send)  # type: ignore[arg-type]

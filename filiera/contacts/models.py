@@ -1,0 +1,116 @@
+"""People, and how to reach them."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from filiera.capture.models import MarketingSource
+from filiera.identity.models import User
+from filiera.platform.models import BrandForeignKey, BrandRow
+
+
+class LeadState(models.TextChoices):
+    """The six states of a lead, in the words of the pipeline (PIP-14)."""
+
+    NUOVO = "nuovo", _("Nuovo")
+    IN_CONTATTO = "in_contatto", _("In Contatto")
+    CALDO = "caldo", _("Caldo")
+    ATTESA_ORDINE = "attesa_ordine", _("Attesa Ordine")
+    CHIUSO_VINTO = "chiuso_vinto", _("Chiuso / Vinto")
+    PERSO = "perso", _("Perso")
+
+
+class Contact(BrandRow):
+    """A person of one brand. The flat lead of the API is a contact with its current deal and last lead event."""
+
+    first_name = models.CharField(max_length=100, default="", blank=True)
+    last_name = models.CharField(max_length=100, default="", blank=True)
+    # "first last", folded and lower case: prefix search by starts_with, which is leakproof.
+    name_key = models.CharField(max_length=201, default="", blank=True)
+    email = models.CharField(max_length=255, null=True, blank=True)
+    email_norm = models.CharField(max_length=255, null=True, blank=True)
+    city = models.CharField(max_length=100, default="", blank=True)
+    cap = models.CharField(max_length=10, default="", blank=True)
+    company_name = models.CharField(max_length=255, default="", blank=True)
+    age = models.SmallIntegerField(null=True, blank=True)
+    status = models.CharField(max_length=15, choices=LeadState, default=LeadState.NUOVO)
+    notes = models.TextField(default="", blank=True)
+    marketing_source = BrandForeignKey(MarketingSource, null=True, blank=True)
+    assigned_user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    external_ids = models.JSONField(default=dict, blank=True)
+    merged_into = BrandForeignKey("self", null=True, blank=True)
+    last_lead_at = models.DateTimeField()
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(age__range=(0, 120)), name="contact_age_is_human"),
+        ]
+        indexes = [
+            models.Index(fields=["brand_id", "email_norm"], name="contact_by_email"),
+            models.Index(fields=["brand_id", "-last_lead_at", "-id"], name="contact_latest"),
+            models.Index(fields=["brand_id", "status", "-last_lead_at", "-id"], name="contact_by_state"),
+            models.Index(fields=["brand_id", "name_key"], name="contact_by_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.full_name
+
+    @property
+    def full_name(self) -> str:
+        """Return the name as people say it, or the best that stands for it."""
+        return f"{self.first_name} {self.last_name}".strip() or self.company_name or self.email or ""
+
+
+class ContactPhone(BrandRow):
+    """A number of a person, as typed and as understood. Intake recognises people by the row with `is_match_key`."""
+
+    contact = BrandForeignKey(Contact, on_delete=models.CASCADE, related_name="phones")
+    phone_raw = models.TextField()
+    phone_norm = models.CharField(max_length=20)
+    country_code = models.CharField(max_length=2, null=True, blank=True)
+    assumed_country = models.BooleanField(default=False)
+    phone_e164 = models.CharField(max_length=17, default="", blank=True)
+    is_valid = models.BooleanField(default=True)
+    is_match_key = models.BooleanField(default=False)
+    is_primary = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["brand_id", "contact", "country_code", "phone_norm"],
+                name="phone_once_per_contact",
+                nulls_distinct=False,
+            ),
+            models.UniqueConstraint(
+                fields=["brand_id", "phone_norm", "country_code"],
+                name="phone_match_key",
+                condition=models.Q(is_match_key=True, is_active=True),
+                nulls_distinct=False,
+            ),
+            models.UniqueConstraint(
+                fields=["brand_id", "contact"], name="phone_one_primary", condition=models.Q(is_primary=True)
+            ),
+        ]
+        indexes = [models.Index(fields=["brand_id", "phone_e164"], name="phone_by_e164")]
+
+
+class DuplicateSuggestion(BrandRow):
+    """Two people who may be one: the phone said one, the e-mail another (CON-35)."""
+
+    contact = BrandForeignKey(Contact, on_delete=models.CASCADE)
+    other = BrandForeignKey(Contact, on_delete=models.CASCADE)
+    reason = models.CharField(max_length=40)
+    created_at = models.DateTimeField()
+    dismissed_at = models.DateTimeField(null=True, blank=True)
+    dismissed_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["brand_id", "contact", "other"], name="suggestion_once")]

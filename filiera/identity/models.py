@@ -1,0 +1,167 @@
+"""Brands, the people who work in them, their roles, and the secrets of a brand."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from filiera.platform.ids import new_id
+from filiera.platform.models import BrandRow
+
+
+class Brand(models.Model):
+    """A company of the installation. Everything else belongs to exactly one."""
+
+    class Accent(models.TextChoices):
+        LAGUNA = "laguna"
+        COBALTO = "cobalto"
+        GLICINE = "glicine"
+        PRUGNA = "prugna"
+        TERRA = "terra"
+        OLIVA = "oliva"
+        BOSCO = "bosco"
+        ARDESIA = "ardesia"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=255)
+    slug = models.SlugField(max_length=100, unique=True)
+    tagline = models.CharField(max_length=100, default="", blank=True)
+    accent = models.CharField(max_length=10, choices=Accent, default=Accent.LAGUNA)
+    settings = models.JSONField(default=dict, blank=True)
+    timezone = models.CharField(max_length=50, default="Europe/Rome")
+    default_country = models.CharField(max_length=2, default="IT")
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    SUPER_ADMIN = "super_admin", _("Amministratore di tutto")
+    ADMIN = "admin", _("Amministratore")
+    SALES = "sales", _("Vendite")
+    SUPPORT = "support", _("Assistenza")
+    EDITOR = "editor", _("Redazione")
+    CUSTOMER = "customer", _("Cliente")
+    GUEST = "guest", _("Ospite")
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Create an account; its e-mail is kept in lower case, so that one address is one person."""
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser):
+    """A person who signs in. What they may do in a brand is in UserRole."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    email = models.EmailField(max_length=255, unique=True)
+    name = models.CharField(max_length=255)
+    language = models.CharField(max_length=5, default="it")
+    theme = models.CharField(max_length=5, default="auto")
+    shortcuts_on = models.BooleanField(default=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def initials(self) -> str:
+        """Return one or two capital letters for the avatar."""
+        words = self.name.split()
+        return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words)).upper()
+
+
+class UserRole(BrandRow):
+    """A role of a user in a brand. Read before any brand is known, by the function `identity_roles_of`."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+    role = models.CharField(max_length=20, choices=Role)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["brand_id", "user", "role"], name="user_role_once")]
+        indexes = [models.Index(fields=["user"], name="user_role_by_user")]
+
+
+class LoginAttempt(models.Model):
+    """A try to sign in, kept twelve months; the recent failures close the door for a while (IDN-26, IDN-27)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    email = models.CharField(max_length=255)
+    ip_address = models.GenericIPAddressField(null=True)
+    success = models.BooleanField()
+    failure_reason = models.CharField(max_length=100, default="", blank=True)
+    attempted_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["email", "-attempted_at"], name="login_by_email"),
+            models.Index(fields=["ip_address", "-attempted_at"], name="login_by_address"),
+        ]
+
+
+class VaultKey(BrandRow):
+    """A secret of a brand, encrypted; the clear text is never stored nor shown again (CNN-26, CNN-28)."""
+
+    service = models.CharField(max_length=50)
+    label = models.CharField(max_length=100, default="", blank=True)
+    ciphertext = models.BinaryField()
+    nonce = models.BinaryField(max_length=12)
+    key_version = models.IntegerField(default=1)
+    last4 = models.CharField(max_length=4, default="")
+    permissions = models.JSONField(default=list)
+    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["brand_id", "service"], name="vault_by_service")]
+
+
+class OutgoingEmail(BrandRow):
+    """A message to be sent, in the language of its reader. Sent by a task, outside any transaction."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        SENT = "sent"
+        FAILED = "failed"
+
+    kind = models.CharField(max_length=60)
+    subject_id = models.UUIDField()
+    to_address = models.EmailField(max_length=255)
+    to_name = models.CharField(max_length=255, default="")
+    subject = models.CharField(max_length=255)
+    body_text = models.TextField()
+    body_html = models.TextField(default="")
+    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    attempts = models.IntegerField(default=0)
+    due_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    last_error = models.TextField(default="")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # One message of a kind for one thing: at-least-once work does not write to people twice.
+            models.UniqueConstraint(fields=["brand_id", "kind", "subject_id"], name="email_once"),
+        ]
+        indexes = [
+            models.Index(fields=["brand_id", "due_at"], name="email_due", condition=models.Q(status="queued")),
+        ]

@@ -1,0 +1,101 @@
+"""Who may do what: the one place that decides, for pages, API and jobs alike (identity.md 4.2)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from filiera.identity.models import Brand, Role, User
+from filiera.platform.refusals import Forbidden
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EVERYTHING = "*"
+_OWN: dict[str, frozenset[str]] = {
+    Role.GUEST: frozenset({"view_products", "view_blog"}),
+    Role.CUSTOMER: frozenset(
+        {"create_order", "view_own_orders", "create_ticket", "view_own_tickets", "update_profile"}
+    ),
+    Role.EDITOR: frozenset({"create_blog_post", "edit_blog_post", "publish_blog_post", "manage_pages"}),
+    Role.ADMIN: frozenset(
+        {"manage_users", "manage_products", "manage_orders", "view_analytics", "system_settings", EVERYTHING}
+    ),
+    Role.SUPPORT: frozenset({"manage_tickets", "view_contacts"}),
+    Role.SALES: frozenset(
+        {
+            "create_lead",
+            "view_contacts",
+            "edit_contacts",
+            "manage_deals",
+            "manage_activities",
+            "manage_appointments",
+            "view_routing",
+            "create_order",
+        }
+    ),
+    Role.SUPER_ADMIN: frozenset({EVERYTHING}),
+}
+_INHERITS: dict[str, str] = {
+    Role.CUSTOMER: Role.GUEST,
+    Role.EDITOR: Role.CUSTOMER,
+    Role.ADMIN: Role.EDITOR,
+    Role.SUPPORT: Role.CUSTOMER,
+    Role.SALES: Role.CUSTOMER,
+    Role.SUPER_ADMIN: Role.ADMIN,
+}
+
+
+def of_roles(roles: Iterable[str]) -> frozenset[str]:
+    """Return what these roles allow together, with all that they inherit."""
+    granted: set[str] = set()
+    for role in roles:
+        step: str | None = role
+        while step:
+            granted |= _OWN.get(step, frozenset())
+            step = _INHERITS.get(step)
+    return frozenset(granted)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who acts, in which brand, with which rights."""
+
+    user: User
+    brand: Brand
+    brands: tuple[Brand, ...]
+    roles: frozenset[str]
+    permissions: frozenset[str] = field(default=frozenset())
+
+    @property
+    def brand_id(self) -> UUID:
+        return self.brand.id
+
+    def may(self, permission: str) -> bool:
+        """Say whether the permission is granted in the current brand."""
+        return EVERYTHING in self.permissions or permission in self.permissions
+
+
+def requires(permission: str) -> Callable[[F], F]:
+    """Let a view through only with the permission; otherwise raise Forbidden, shown like a missing page (UI-46)."""
+
+    def decorate(view: F) -> F:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            demand(request, permission)
+            return view(request, *args, **kwargs)
+
+        return guarded  # type: ignore[return-value]
+
+    return decorate
+
+
+def demand(request: HttpRequest, permission: str) -> Principal:
+    """Return who acts. Raises Forbidden when the permission is missing."""
+    principal: Principal | None = getattr(request, "principal", None)
+    if principal is None or not principal.may(permission):
+        raise Forbidden(_("Questa pagina non c’è, o non è per te. Chiedi l’accesso a chi amministra il marchio."))
+    return principal

@@ -1,0 +1,15 @@
+from django.db import migrations
+
+from filiera.platform.migration_operations import BrandIsolation
+
+
+class Migration(migrations.Migration):
+    dependencies = [("pipeline", "0001_initial"), ("contacts", "0002_brand_isolation")]
+    operations = [
+        BrandIsolation("Stage"),
+        BrandIsolation("Deal"),
+        BrandIsolation("StageHistory"),
+        BrandIsolation("LeadEvent"),
+        BrandIsolation("Activity"),
+        BrandIsolation("StateRule"),
+    ]

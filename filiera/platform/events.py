@@ -1,0 +1,43 @@
+"""What happened, written where it happened (the outbox). Rooms above say which kinds continue, and how."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from filiera.platform import brand_scope
+from filiera.platform.models import Event
+
+# kind → defer(event): filled at start by journeys, which knows what happens next.
+_continuations: dict[str, Callable[[Event], None]] = {}
+
+
+def continue_with(kind: str, defer: Callable[[Event], None]) -> None:
+    """Let `defer` enqueue the step that follows events of this kind, in the transaction that records them."""
+    _continuations[kind] = defer
+
+
+def record(*, kind: str, subject_id: UUID, at: datetime, data: dict[str, Any] | None = None) -> Event:
+    """Write one event in the open brand scope and enqueue what follows it."""
+    return record_all([(kind, subject_id, data or {})], at=at)[0]
+
+
+def record_all(happened: Sequence[tuple[str, UUID, dict[str, Any]]], *, at: datetime) -> list[Event]:
+    """Write events, given as (kind, subject id, data), with one statement and enqueue what follows each."""
+    brand_id = brand_scope.current()
+    written = Event.objects.bulk_create(
+        Event(
+            brand_id=brand_id,
+            kind=kind,
+            subject_id=subject_id,
+            at=at,
+            data=data,
+            # An event that nothing follows is handled by having been written.
+            handled_at=None if kind in _continuations else at,
+        )
+        for kind, subject_id, data in happened
+    )
+    for event in written:
+        if event.kind in _continuations:
+            _continuations[event.kind](event)
+    return written

@@ -1,0 +1,37 @@
+"""Jobs of one brand, in the database that holds the rows they are about (decision 4)."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import procrastinate
+from procrastinate.contrib.django import app
+
+from filiera.platform import brand_scope
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+__all__ = ["app", "brand_task", "on_app_ready"]
+
+
+def on_app_ready(ready: procrastinate.App) -> None:
+    """Called by Procrastinate once Django is up; tasks are found in each room's tasks.py."""
+
+
+def brand_task(**options: Any) -> Callable[[Callable[..., R]], Any]:
+    """Declare a task that runs inside its brand's scope: one transaction that sees that brand's rows.
+
+    The task is deferred with `brand_id` as text among its arguments. For work that waits for the world between
+    transactions, declare a plain task and open the scopes yourself.
+    """
+
+    def declare(function: Callable[..., R]) -> Any:
+        @wraps(function)
+        def in_scope(*, brand_id: str, **arguments: Any) -> R:
+            with brand_scope.use(brand_id):
+                return function(**arguments)
+
+        return app.task(name=f"{function.__module__}.{function.__name__}", **options)(in_scope)
+
+    return declare

@@ -1,0 +1,197 @@
+"""Settings of the installation, read from the environment once; each fails at start with what to do.
+
+What differs per brand is a row, not a setting.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from filiera.platform import database, home
+
+
+def env_int(name: str, default: int) -> int:
+    """Return a whole number from the environment. Raises ImproperlyConfigured with the name and what was found."""
+    text = os.environ.get(name, "")
+    try:
+        return int(text) if text else default
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {text!r}.") from error
+
+
+def env_flag(name: str, default: bool = False) -> bool:
+    """Return a yes or no from the environment: 1, true, yes, on or 0, false, no, off."""
+    text = os.environ.get(name, "").lower()
+    if text in {"", "1", "true", "yes", "on", "0", "false", "no", "off"}:
+        return default if not text else text in {"1", "true", "yes", "on"}
+    raise ImproperlyConfigured(f"{name} must be 1 or 0, not {text!r}.")
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    """Return the comma-separated parts of a variable."""
+    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+FILIERA_HOME: Path = home.folder()
+FILIERA_PORT = env_int("FILIERA_PORT", 8000)
+SECRET_KEY: str = home.secret_key(FILIERA_HOME)
+DEBUG = env_flag("FILIERA_DEBUG")
+VERSION = "0.1.0"
+
+# Where people reach us: links in e-mails are built on it.
+BASE_URL = os.environ.get("FILIERA_BASE_URL", f"http://localhost:{FILIERA_PORT}").rstrip("/")
+ALLOWED_HOSTS = env_list("FILIERA_ALLOWED_HOSTS", "*" if DEBUG else "localhost,127.0.0.1,[::1]," + (urlsplit(BASE_URL).hostname or ""))
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+# Forwarded headers are believed from these peers only.
+TRUSTED_PROXIES = env_list("FILIERA_TRUSTED_PROXIES")
+
+
+def database_from_url(url: str) -> dict[str, Any]:
+    """Return Django's settings for a postgresql:// URL; a socket folder comes as ?host=."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured(f"A database URL starts with postgresql://, not {parts.scheme}://.")
+    query = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", "") or parts.hostname or "",
+        "PORT": str(parts.port or query.pop("port", "") or ""),
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {**query},
+    }
+
+
+# The runtime role sees one brand at a time; migrations run as the schema's owner.
+DATABASE_ROLE = os.environ.get("FILIERA_DATABASE_ROLE", "app")
+DATABASE_URLS = database.dsns(FILIERA_HOME)
+DATABASES = {"default": database_from_url(getattr(DATABASE_URLS, DATABASE_ROLE))}
+if DATABASE_ROLE == "app":
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 1,
+        "max_size": env_int("FILIERA_DATABASE_POOL", 10),
+        "timeout": 5,
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "procrastinate.contrib.django",
+    "filiera.platform",
+    "filiera.identity",
+    "filiera.capture",
+    "filiera.contacts",
+    "filiera.pipeline",
+    "filiera.routing",
+    "filiera.journeys",
+    "filiera.workspace",
+]
+PROCRASTINATE_ON_APP_READY = "filiera.platform.jobs.on_app_ready"
+
+MIDDLEWARE = [
+    "filiera.platform.middleware.RequestContext",
+    "filiera.platform.middleware.SecurityHeaders",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "filiera.identity.middleware.PrincipalAndBrand",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+ROOT_URLCONF = "filiera.urls"
+WSGI_APPLICATION = "filiera.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "filiera.workspace.shell.context",
+            ],
+            "builtins": [
+                "django.templatetags.i18n",
+                "django.templatetags.static",
+                "filiera.platform.templatetags.formats",
+                "filiera.workspace.templatetags.ui",
+            ],
+        },
+    }
+]
+
+AUTH_USER_MODEL = "identity.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.BCryptSHA256PasswordHasher"]  # cost 12 (IDN-38)
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "today"
+LOGOUT_REDIRECT_URL = "login"
+SECURE_COOKIES = BASE_URL.startswith("https://")
+SESSION_COOKIE_AGE = 7 * 24 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "filiera.workspace.errors.forged"
+X_FRAME_OPTIONS = "SAMEORIGIN"
+
+LANGUAGE_CODE = "it"
+LANGUAGE_COOKIE_NAME = "filiera_language"
+LANGUAGES = [("it", "Italiano"), ("en", "English")]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(__file__).parent / "static"
+# The form SDK and the built front end are found where the rooms keep them; `bootstrap.py` collects them for production.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+WHITENOISE_MAX_AGE = 3600
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+# Outgoing mail. Without a server nothing leaves: messages stay queued and the system page says so.
+EMAIL_HOST = os.environ.get("FILIERA_SMTP_HOST", "")
+EMAIL_PORT = env_int("FILIERA_SMTP_PORT", 587)
+EMAIL_HOST_USER = os.environ.get("FILIERA_SMTP_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("FILIERA_SMTP_PASSWORD", "")
+EMAIL_USE_TLS = env_flag("FILIERA_SMTP_TLS", EMAIL_PORT == 587)
+EMAIL_TIMEOUT = 15
+DEFAULT_FROM_EMAIL = os.environ.get("FILIERA_MAIL_FROM", "Filiera <filiera@localhost>")
+
+# The lead queue (CAP-41, CAP-42, CAP-46, CAP-48; architecture decision 12).
+QUEUE_BATCH_SIZE = env_int("FILIERA_QUEUE_BATCH_SIZE", 500)
+QUEUE_BATCH_WAIT_S = env_int("FILIERA_QUEUE_BATCH_WAIT_S", 0)
+QUEUE_SWEEP_S = env_int("FILIERA_QUEUE_SWEEP_S", 30)
+QUEUE_LEASE_S = env_int("FILIERA_QUEUE_LEASE_S", 60)
+QUEUE_RETRY_DELAY_S = env_int("FILIERA_QUEUE_RETRY_DELAY_S", 60)
+QUEUE_MAX_RETRIES = env_int("FILIERA_QUEUE_MAX_RETRIES", 3)
+
+# Routing (ROU-21, ROU-49, ROU-67): our own part of a synchronous answer, the ring of an agent, the delayed re-tries.
+ROUTING_ANSWER_LIMIT_MS = env_int("FILIERA_ROUTING_ANSWER_LIMIT_MS", 2000)
+ROUTING_RING_S = env_int("FILIERA_ROUTING_RING_S", 20)
+ROUTING_RING_MARGIN_S = env_int("FILIERA_ROUTING_RING_MARGIN_S", 5)
+ROUTING_RETRY_DELAYS_S = [60, 300, 900]
+# No call leaves while this is set, whatever the connections say (ROU-42).
+ROUTING_DRY_RUN = env_flag("FILIERA_DRY_RUN")
+META_GRAPH_URL = os.environ.get("FILIERA_META_GRAPH_URL", "https://graph.facebook.com/v25.0")
+ALLOW_PRIVATE_PROVIDERS = env_flag("FILIERA_ALLOW_PRIVATE_PROVIDERS")
+
+LOGGING_CONFIG = "filiera.platform.logs.configure"
+LOGGING: dict[str, Any] = {}

@@ -1,0 +1,239 @@
+"""The page of a simulator: what it is doing now, what it received, and the knobs. Plain HTML, refreshed in place."""
+
+from __future__ import annotations
+
+import gettext
+import json
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from filiera.simulators.http import Answer, Request
+from filiera.simulators.knobs import BadKnobs, Json, Knobs
+
+if TYPE_CHECKING:
+    from filiera.simulators.base import Delivery, LogEntry, Simulator, Warned
+
+HERE = Path(__file__).parent
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-src 'self'; base-uri 'none'"
+)
+ROWS_SHOWN = 40
+
+Words = gettext.NullTranslations
+
+
+@cache
+def _english() -> Words:
+    return gettext.translation("django", HERE / "locale", languages=["en"], fallback=True)
+
+
+def words_for(request: Request) -> Words:
+    """Return the reader's language: English when the browser asks for it first, otherwise Italian."""
+    return _english() if request.header("accept-language").lower().startswith("en") else Words()
+
+
+def asset(name: str) -> Answer:
+    kinds = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+    return Answer(200, (HERE / "static" / name).read_bytes(), kinds[name.rpartition(".")[2]])
+
+
+def whole(simulator: Simulator, request: Request) -> str:
+    words = words_for(request)
+    language = "en" if words is _english() else "it"
+    return f"""<!doctype html>
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{escape(simulator.title)}</title>
+<link rel="stylesheet" href="/_sim/simulators.css">
+<script src="/_sim/simulators.js" defer></script>
+</head>
+<body>
+<header>
+<h1>{escape(simulator.title)}</h1>
+<p>{escape(words.gettext("Simulatore: parla come il fornitore vero, ma non esce da questa macchina."))}</p>
+<nav><a href="/_sim/log">{escape(words.gettext("Registro"))} JSON</a>
+<a href="/_sim/knobs">{escape(words.gettext("Manopole"))} JSON</a>
+<a href="/_sim/counters">{escape(words.gettext("Conteggi"))} JSON</a></nav>
+</header>
+<main>
+{simulator.forms(words)}
+<div id="live" aria-live="off">{live(simulator, request)}</div>
+{_knobs(simulator, words)}
+</main>
+</body>
+</html>"""
+
+
+def live(simulator: Simulator, request: Request) -> str:
+    """Return the part that a page in the browser fetches again every second."""
+    words = words_for(request)
+    parts = [_state(simulator, words), simulator.panels(words)]
+    if simulator.warnings:
+        parts.append(_warnings(simulator.warnings, words))
+    if simulator.deliveries:
+        parts.append(_deliveries(simulator.deliveries, words))
+    parts.append(_log(simulator.log, words))
+    return "".join(parts)
+
+
+def panel(heading: str, body: str) -> str:
+    return f"<section><h2>{escape(heading)}</h2>{body}</section>"
+
+
+def table(heads: list[str], rows: list[list[str]], empty: str) -> str:
+    """Return a table; the cells are HTML already, the heads are not."""
+    if not rows:
+        return f'<p class="empty">{escape(empty)}</p>'
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def button(action: str, label: str, **values: str) -> str:
+    """Return a form of one button that posts `values` to `action`."""
+    hidden = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+        for name, value in values.items()
+    )
+    return f'<form method="post" action="{escape(action)}">{hidden}<button>{escape(label)}</button></form>'
+
+
+def tag(text: str, kind: Literal["ok", "warn", "bad", "live", "mute"]) -> str:
+    return f'<span class="tag {kind}">{escape(text)}</span>'
+
+
+def status_tag(status: int | None) -> str:
+    if status is None:
+        return tag("…", "mute")
+    return tag(str(status), "ok" if status < 300 else "warn" if status < 500 else "bad")
+
+
+def _state(simulator: Simulator, words: Words) -> str:
+    says = []
+    if simulator.knobs.down:
+        says.append(tag(words.gettext("spento: non risponde"), "bad"))
+    if simulator.violations:
+        says.append(tag(words.gettext("regole violate: %d") % len(simulator.violations), "bad"))
+    counted = sorted(simulator.counters.items())
+    figures = "".join(f"<li><b>{count}</b> {escape(what)}</li>" for what, count in counted)
+    return f'<p class="says">{" ".join(says)}</p><ul class="figures">{figures}</ul>'
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
+    return f"<pre>{escape(text[:4000])}</pre>"
+
+
+def _log(log: Any, words: Words) -> str:
+    latest: list[LogEntry] = list(log)[: -ROWS_SHOWN - 1 : -1]
+    rows = [
+        [
+            f"<time>{entry.at[11:23]}</time>",
+            f"<code>{escape(entry.method)} {escape(entry.path)}</code>",
+            status_tag(entry.status),
+            _shown(entry.body),
+        ]
+        for entry in latest
+    ]
+    heads = [
+        words.gettext("Quando"),
+        words.gettext("Richiesta"),
+        words.gettext("Risposta"),
+        words.gettext("Corpo"),
+    ]
+    return panel(words.gettext("Ricevute"), table(heads, rows, words.gettext("Ancora nessuna richiesta.")))
+
+
+def _deliveries(deliveries: Any, words: Words) -> str:
+    latest: list[Delivery] = list(deliveries)[: -ROWS_SHOWN - 1 : -1]
+    rows = [
+        [
+            f"<time>{sent.at[11:23]}</time>",
+            f"{escape(sent.kind)}<br><code>{escape(sent.url)}</code>",
+            status_tag(sent.status) if not sent.error else tag(sent.error, "bad"),
+            _shown(sent.body),
+        ]
+        for sent in latest
+    ]
+    heads = [
+        words.gettext("Quando"),
+        words.gettext("Avviso"),
+        words.gettext("Risposta"),
+        words.gettext("Corpo"),
+    ]
+    return panel(words.gettext("Spedite"), table(heads, rows, ""))
+
+
+def _warnings(warnings: Any, words: Words) -> str:
+    latest: list[Warned] = list(warnings)[: -ROWS_SHOWN - 1 : -1]
+    rows = [
+        [
+            f"<time>{warned.at[11:23]}</time>",
+            f"<code>{escape(warned.method)} {escape(warned.path)}</code>",
+            escape(warned.message),
+        ]
+        for warned in latest
+    ]
+    heads = [words.gettext("Quando"), words.gettext("Richiesta"), words.gettext("Osservazione")]
+    return panel(words.gettext("Da guardare"), table(heads, rows, ""))
+
+
+def _knobs(simulator: Simulator, words: Words) -> str:
+    rows = "".join(
+        f"<label><span>{escape(name)}</span>{_field(name, getattr(simulator.knobs, name), hint)}"
+        f"<small>{escape(words.gettext(get_args(hint)[1].text))}</small></label>"
+        for name, hint in simulator.knobs.hints().items()
+    )
+    return panel(
+        words.gettext("Manopole"),
+        f'<form class="knobs" method="post" action="/_sim/knobs">{rows}'
+        f"<button>{escape(words.gettext('Applica'))}</button></form>"
+        + button("/_sim/reset", words.gettext("Riporta tutto all'inizio")),
+    )
+
+
+def _field(name: str, value: Any, hint: Any) -> str:
+    kind = get_args(hint)[0]
+    if kind is bool:
+        return f'<input type="checkbox" name="{name}" value="1"{" checked" if value else ""}>'
+    if get_origin(kind) is Literal:
+        options = "".join(
+            f"<option{' selected' if option == value else ''}>{escape(option)}</option>"
+            for option in get_args(kind)
+        )
+        return f'<select name="{name}">{options}</select>'
+    if isinstance(value, list | dict):
+        return f'<textarea name="{name}" rows="2">{escape(json.dumps(value, ensure_ascii=False))}</textarea>'
+    return f'<input name="{name}" value="{escape(str(value))}">'
+
+
+def knobs_from_form(knobs: Knobs, form: dict[str, str]) -> Json:
+    """Return the knobs' values that a posted form of `_knobs` means. Raises BadKnobs."""
+    values: Json = {}
+    problems = {}
+    for name, hint in knobs.hints().items():
+        kind, text = get_args(hint)[0], form.get(name)
+        try:
+            if kind is bool:
+                values[name] = text is not None
+            elif text is None:
+                continue
+            elif kind in {int, float}:
+                values[name] = kind(text.replace(",", "."))
+            elif isinstance(getattr(knobs, name), list | dict):
+                values[name] = json.loads(text)
+            else:
+                values[name] = text
+        except ValueError:
+            problems[name] = "cannot be read"
+    if problems:
+        raise BadKnobs(problems)
+    return values

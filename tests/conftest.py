@@ -1,0 +1,155 @@
+"""The house the tests live in: a real database under row security, and people who recur by name.
+
+Ada owns, Bea sells, Carl is of another brand and must see nothing.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import database as test_database
+
+_run = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the database before Django reads its settings."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        os.environ.update(_run.enter_context(test_database.fresh_database("test")))
+    os.environ["FILIERA_HOME"] = str(test_database.HOME)
+    os.environ["FILIERA_SMTP_HOST"] = ""
+    os.environ["FILIERA_DRY_RUN"] = "0"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "filiera.settings"
+
+    import django
+
+    django.setup()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    from django.db import connections
+
+    for connection in connections.all():
+        connection.close()
+        if hasattr(connection, "close_pool"):
+            connection.close_pool()
+    _run.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """The database is there already: a copy of the template, made before Django's settings were read."""
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """Hash passwords cheaply: what bcrypt costs is measured elsewhere."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def own_files(settings: Any, tmp_path: Path) -> None:
+    """Let what a test writes under the home land in its own folder."""
+    settings.FILIERA_HOME = tmp_path
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Ada and Bea work in Vegliasì, Carl in Quadranorma."""
+
+    ada: Any
+    bea: Any
+    carl: Any
+
+
+@pytest.fixture
+def vegliasi(db: None) -> Any:
+    """The brand the tests work in."""
+    return _brand("Vegliasì", "vegliasi", accent="laguna", tagline="Teleassistenza")
+
+
+@pytest.fixture
+def quadranorma(db: None) -> Any:
+    """The other brand."""
+    return _brand("Quadranorma", "quadranorma", accent="glicine", tagline="Impianti")
+
+
+def _brand(name: str, slug: str, **fields: str) -> Any:
+    from filiera.identity.models import Brand
+    from filiera.pipeline import commands as pipeline
+    from filiera.platform import brand_scope
+
+    brand = Brand.objects.create(name=name, slug=slug, **fields)
+    with brand_scope.use(brand.id):
+        pipeline.set_up_brand()
+    return brand
+
+
+@pytest.fixture
+def people(vegliasi: Any, quadranorma: Any) -> People:
+    """Ada owns, Bea sells, Carl owns the other brand."""
+    return People(
+        ada=_person("Ada Rossi", "ada@vegliasi.example", vegliasi, "admin"),
+        bea=_person("Bea Neri", "bea@vegliasi.example", vegliasi, "sales"),
+        carl=_person("Carl Blu", "carl@quadranorma.example", quadranorma, "admin"),
+    )
+
+
+def _person(name: str, email: str, brand: Any, role: str) -> Any:
+    from filiera.identity.models import User, UserRole
+    from filiera.platform import brand_scope
+
+    user = User.objects.create_user(email, "una-parola-lunga", name=name)
+    with brand_scope.use(brand.id):
+        UserRole.objects.create(user=user, role=role)
+    return user
+
+
+@pytest.fixture
+def ada(people: People) -> Any:
+    return people.ada
+
+
+@pytest.fixture
+def bea(people: People) -> Any:
+    return people.bea
+
+
+@pytest.fixture
+def carl(people: People) -> Any:
+    return people.carl
+
+
+@pytest.fixture
+def signed_in(people: People) -> Callable[[Any], Any]:
+    """Return a browser-like client of a person: `signed_in(ada).get("/oggi")`."""
+    from django.test import Client
+
+    def client_of(user: Any) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return client_of
+
+
+@pytest.fixture
+def in_vegliasi(vegliasi: Any) -> Iterator[Any]:
+    """Run the test inside the brand scope of Vegliasì."""
+    from filiera.platform import brand_scope
+
+    with brand_scope.use(vegliasi.id):
+        yield vegliasi
+
+
+@pytest.fixture
+def run_jobs(db: None) -> Callable[[], int]:
+    """Drain the waiting jobs inside the test's transaction; returns how many ran."""
+    from tests.jobs import drain
+
+    return drain
