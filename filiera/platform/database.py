@@ -23,6 +23,8 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -100,6 +102,11 @@ def ensure(home: Path) -> Dsns:
     return urls
 
 
+def is_running(home: Path) -> bool:
+    """Return whether the embedded server lives, without asking it; a given one always counts as running."""
+    return not is_embedded() or _Server.of(home).is_alive()
+
+
 def stop(home: Path) -> None:
     """Stop the embedded server, if it runs, once the running statements were rolled back."""
     if is_embedded():
@@ -163,6 +170,14 @@ def drop_database(urls: Dsns, name: str) -> None:
     """Drop the database `name`, closing what is connected to it; a missing one is fine."""
     with _connect(urls.admin) as admin:
         admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def alone(urls: Dsns, task: str) -> Iterator[None]:
+    """Hold `task` alone among all processes of all machines on this database, waiting for who holds it."""
+    with _connect(urls.owner) as connection:
+        connection.execute("select pg_advisory_lock(hashtext(%s))", [f"filiera.{task}"])
+        yield
 
 
 def program(name: str) -> Path:
@@ -230,7 +245,7 @@ class _Server:
                 hopeless = "authentication failed" in trouble or launches >= LAUNCH_LIMIT
                 if hopeless or time.monotonic() > deadline:
                     raise DatabaseTrouble(f"The database does not answer: {trouble}\n{self._end_of_log()}")
-                if not self._is_alive():
+                if not self.is_alive():
                     launches += 1
                     self._launch(admin_url)
                 else:  # starting up, recovering, or stopping at somebody's request
@@ -240,7 +255,7 @@ class _Server:
         if not self.data.exists():
             return
         with homes.locked(homes.subfolder(self.home, "locks") / "database"):
-            if self._is_alive():
+            if self.is_alive():
                 self._run("pg_ctl", "stop", "-D", self.data, "-m", "fast", "-w", "-t", str(START_LIMIT_S))
 
     def _launch(self, admin_url: str) -> None:
@@ -276,7 +291,7 @@ class _Server:
             settings.write("\ninclude_if_exists = 'filiera.conf'\n")
         draft.rename(self.data)
 
-    def _is_alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Return whether the process that the data folder names is a PostgreSQL, neither a zombie nor a stranger."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().split()[0])

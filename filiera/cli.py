@@ -1,0 +1,125 @@
+"""The `filiera` command."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from filiera import serving
+from filiera.platform import database, supervisor
+from filiera.platform import home as homes
+from filiera.platform.console import gettext as _
+from filiera.platform.console import say
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit code: 0, 1 when it could not be done, 2 when it was not understood."""
+    options = _parser().parse_args(arguments)
+    if os.environ.get(supervisor.SUPERVISED):
+        supervisor.end_with_parent()
+    run: Callable[[argparse.Namespace], int | None] = options.run
+    try:
+        return run(options) or 0
+    except (serving.CannotStart, database.DatabaseTrouble) as trouble:
+        say(str(trouble))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _up(options: argparse.Namespace) -> None:
+    home = homes.folder()
+    host, port = serving.address()
+    # In a terminal a person reads what we say; a service manager collects the processes' own lines.
+    logs = homes.subfolder(home, "logs") if sys.stdout.isatty() else None
+
+    def ready() -> None:
+        say(
+            _("Filiera risponde su http://%(host)s:%(port)s. Per fermarla: Ctrl-C.")
+            % {"host": host, "port": port}
+        )
+        if logs:
+            say(_("I registri sono in %(folder)s.") % {"folder": logs})
+
+    serving.up(home, logs=logs, on_ready=ready)
+    say(_("Filiera si è fermata."))
+
+
+def _web(options: argparse.Namespace) -> None:
+    serving.web()
+
+
+def _worker(options: argparse.Namespace) -> None:
+    serving.worker()
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    serving.migrate(verbosity=0 if options.quiet else 1)
+
+
+def _simulators(options: argparse.Namespace) -> None:
+    import runpy
+
+    sys.argv = ["filiera.simulators"]
+    runpy.run_module("filiera.simulators", run_name="__main__")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from filiera import demo
+
+    demo.run(traffic=options.traffic)
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from filiera.platform import backup
+
+    return backup.main_backup(options.folder)
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from filiera.platform import backup
+
+    return backup.main_restore(options.folder, options.stamp)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from filiera.platform import doctor
+
+    return doctor.main()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="filiera", description=_("Dal primo contatto ai soldi in banca, per le piccole imprese.")
+    )
+    commands = parser.add_subparsers(title=_("comandi"), required=True, metavar="")
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int | None], about: str
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=about, description=about)
+        added.set_defaults(run=run)
+        return added
+
+    command("up", _up, _("avvia tutto su questa macchina e lo tiene in piedi"))
+    command("web", _web, _("solo il server web"))
+    command("worker", _worker, _("solo chi smaltisce contatti e lavori"))
+    command("simulators", _simulators, _("i fornitori simulati, per prove e dimostrazione"))
+    migrate = command("migrate", _migrate, _("prepara ruoli e schema del database"))
+    migrate.add_argument("--quiet", action="store_true", help=_("parla solo se qualcosa non va"))
+    demo = command("demo", _demo, _("avvia tutto con dati inventati"))
+    demo.add_argument(
+        "--traffic", action="store_true", help=_("con un flusso continuo di contatti inventati")
+    )
+    backup = command("backup", _backup, _("salva una copia cifrata del database"))
+    backup.add_argument("--folder", type=Path, help=_("dove (di norma la cartella backups dei dati)"))
+    restore = command("restore", _restore, _("rimette una copia in un'installazione vuota"))
+    restore.add_argument("stamp", nargs="?", help=_("quale, per esempio 20260110_031500; senza, le elenca"))
+    restore.add_argument("--folder", type=Path, help=_("dove cercarle"))
+    command("doctor", _doctor, _("controlla l'installazione e dice cosa sistemare"))
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
