@@ -488,10 +488,57 @@ def test_a_form_without_ids_repeats_itself_when_it_says_the_same() -> None:
 # No payload makes an adapter stumble --------------------------------------------------------------------------------------
 
 WORDS = st.sampled_from(
-    "entry changes field value leadgen leadgen_id field_data values name user_column_data column_id string_value "
-    "form_response answers definition fields type text choice data options key label email phone eta timestamp id "
-    "contact_id customFields customData attributionSource contact meta form raw_value fields title create_time "
-    "custom_disclaimer_responses checkbox_key FULL_NAME EMAIL CHECKBOXES 1.3 ContactCreate locationId 0 ù".split()
+    [
+        "entry",
+        "changes",
+        "field",
+        "value",
+        "leadgen",
+        "leadgen_id",
+        "field_data",
+        "values",
+        "name",
+        "user_column_data",
+        "column_id",
+        "string_value",
+        "form_response",
+        "answers",
+        "definition",
+        "fields",
+        "type",
+        "text",
+        "choice",
+        "data",
+        "options",
+        "key",
+        "label",
+        "email",
+        "phone",
+        "eta",
+        "timestamp",
+        "id",
+        "contact_id",
+        "customFields",
+        "customData",
+        "attributionSource",
+        "contact",
+        "meta",
+        "form",
+        "raw_value",
+        "fields",
+        "title",
+        "create_time",
+        "custom_disclaimer_responses",
+        "checkbox_key",
+        "FULL_NAME",
+        "EMAIL",
+        "CHECKBOXES",
+        "1.3",
+        "ContactCreate",
+        "locationId",
+        "0",
+        "ù",
+    ]
 )
 ATOMS = st.one_of(
     st.none(),
@@ -500,7 +547,7 @@ ATOMS = st.one_of(
     st.floats(),
     st.text(),
     WORDS,
-    st.sampled_from(["a@b", "+39 351 000 0001", "\0", "\ud800", "😀", "‮א", "9" * 400, 10**400]),
+    st.sampled_from(["a@b", "+39 351 000 0001", "\0", "\ud800", "😀", "\u202e\u05d0", "9" * 400, 10**400]),
 )
 JSON = st.recursive(
     ATOMS,

@@ -14,7 +14,9 @@ from filiera.capture.documents import Document
 REPEAT_WINDOW_S = 600
 
 # The special mail tags under the names that people give them.
-_NOT_ASKED = frozenset("remote_ip _remote_ip ip user_agent _user_agent date _date time _time".split())
+_NOT_ASKED = frozenset(
+    ["remote_ip", "_remote_ip", "ip", "user_agent", "_user_agent", "date", "_date", "time", "_time"]
+)
 
 
 def dedupe_key(document: Document) -> str:

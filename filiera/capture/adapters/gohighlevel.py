@@ -75,10 +75,45 @@ _ATTRIBUTION = {
     "sessionSource": "session_source",
 }
 _ENVELOPE = frozenset(
-    "type id contact_id locationId location versionId appId timestamp webhookId companyId workflow triggerData contact "
-    "user attributionSource lastAttributionSource customData customFields attachments dnd dndSettings assignedTo "
-    "dateAdded date_created full_address contact_type timezone calendar campaign order invoice payment task note "
-    "message status brand_id".split()
+    [
+        "type",
+        "id",
+        "contact_id",
+        "locationId",
+        "location",
+        "versionId",
+        "appId",
+        "timestamp",
+        "webhookId",
+        "companyId",
+        "workflow",
+        "triggerData",
+        "contact",
+        "user",
+        "attributionSource",
+        "lastAttributionSource",
+        "customData",
+        "customFields",
+        "attachments",
+        "dnd",
+        "dndSettings",
+        "assignedTo",
+        "dateAdded",
+        "date_created",
+        "full_address",
+        "contact_type",
+        "timezone",
+        "calendar",
+        "campaign",
+        "order",
+        "invoice",
+        "payment",
+        "task",
+        "note",
+        "message",
+        "status",
+        "brand_id",
+    ]
 )
 
 

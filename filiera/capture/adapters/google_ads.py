@@ -23,7 +23,7 @@ _COLUMNS = {
     "COMPANY_NAME": "company",
     "SERVICE": "service_code",
 }
-_ATTRIBUTED = "campaign_id adgroup_id creative_id asset_group_id form_id lead_stage".split()
+_ATTRIBUTED = ["campaign_id", "adgroup_id", "creative_id", "asset_group_id", "form_id", "lead_stage"]
 
 
 def body_key(document: Document) -> str:

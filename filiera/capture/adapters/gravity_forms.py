@@ -11,9 +11,30 @@ from filiera.capture.adapters.reading import Answer, LeadFields, moment, reachab
 from filiera.capture.documents import Document
 
 _ENTRY = frozenset(
-    "id form_id post_id date_created date_updated is_starred is_read ip source_url source_id user_agent currency "
-    "payment_status payment_date payment_amount payment_method transaction_id is_fulfilled created_by "
-    "transaction_type status entry_id".split()
+    [
+        "id",
+        "form_id",
+        "post_id",
+        "date_created",
+        "date_updated",
+        "is_starred",
+        "is_read",
+        "ip",
+        "source_url",
+        "source_id",
+        "user_agent",
+        "currency",
+        "payment_status",
+        "payment_date",
+        "payment_amount",
+        "payment_method",
+        "transaction_id",
+        "is_fulfilled",
+        "created_by",
+        "transaction_type",
+        "status",
+        "entry_id",
+    ]
 )
 
 

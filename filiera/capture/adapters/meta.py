@@ -20,7 +20,19 @@ from filiera.capture.adapters.reading import (
 )
 from filiera.capture.documents import Document
 
-_ATTRIBUTED = "ad_id ad_name adset_id adset_name adgroup_id campaign_id campaign_name form_id page_id platform is_organic".split()
+_ATTRIBUTED = [
+    "ad_id",
+    "ad_name",
+    "adset_id",
+    "adset_name",
+    "adgroup_id",
+    "campaign_id",
+    "campaign_name",
+    "form_id",
+    "page_id",
+    "platform",
+    "is_organic",
+]
 
 
 def verify(headers: Headers, body: bytes, secret: bytes) -> bool:
@@ -73,9 +85,9 @@ def _leadgens(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
     for entry in _dicts(document.get("entry")):
         for change in _dicts(entry.get("changes")):
             value = change.get("value")
-            if change.get("field") == "leadgen" and isinstance(value, dict):
-                if lead_id := text(value.get("leadgen_id"), 200):
-                    yield lead_id, value
+            lead_id = text(value.get("leadgen_id"), 200) if isinstance(value, dict) else ""
+            if lead_id and change.get("field") == "leadgen":
+                yield lead_id, value
 
 
 def _lead(graph: dict[str, Any], webhook: dict[str, Any], mapping: Mapping[str, str]) -> LeadFields:

@@ -128,10 +128,29 @@ _NAMES: dict[str, str] = {
     IGNORE: "brand_id brandid",
     **{
         f"{_ATTRIBUTION}{name}": name
-        for name in (
-            "utm_source utm_medium utm_campaign utm_term utm_content gclid fbclid msclkid ttclid page_url referrer "
-            "ad_id ad_name adset_id adset_name adgroup_id adgroup_name campaign_id campaign_name form_id form_name"
-        ).split()
+        for name in [
+            "utm_source",
+            "utm_medium",
+            "utm_campaign",
+            "utm_term",
+            "utm_content",
+            "gclid",
+            "fbclid",
+            "msclkid",
+            "ttclid",
+            "page_url",
+            "referrer",
+            "ad_id",
+            "ad_name",
+            "adset_id",
+            "adset_name",
+            "adgroup_id",
+            "adgroup_name",
+            "campaign_id",
+            "campaign_name",
+            "form_id",
+            "form_name",
+        ]
     },
     f"{_ATTRIBUTION}gclid": "gclid gcl_id",
     f"{_ATTRIBUTION}page_url": "page_url url pagina url_della_pagina landing_page source_url",
@@ -141,7 +160,7 @@ KNOWN_NAMES: dict[str, str] = {
     name: canonical for canonical, names in _NAMES.items() for name in names.split()
 }
 
-_CONSENT_WORDS = frozenset("privacy gdpr consenso consensi consent acconsento newsletter".split())
+_CONSENT_WORDS = frozenset(["privacy", "gdpr", "consenso", "consensi", "consent", "acconsento", "newsletter"])
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
 _PHONE = re.compile(r"(?:p:)?\s*[+(0-9][0-9 ()./+-]{6,22}")
@@ -157,8 +176,7 @@ def known_field(name: str) -> str:
     """
     bare = unicodedata.normalize("NFKD", name[:200].lower()).encode("ascii", "ignore").decode()
     folded = _NOT_WORD.sub("_", bare).strip("_")
-    if folded.startswith("your_"):
-        folded = folded[5:]
+    folded = folded.removeprefix("your_")
     if folded in KNOWN_NAMES:
         return KNOWN_NAMES[folded]
     return "" if _CONSENT_WORDS.isdisjoint(folded.split("_")) else CONSENT

@@ -62,7 +62,11 @@ def _answers(data: dict[str, Any]) -> Iterator[Answer]:
         text(row.get("key"), 200) for row in fields if row.get("type") == "CHECKBOXES" and not _is_extra(row)
     }
     for row in fields:
-        key, label, kind = text(row.get("key"), 200), text(row.get("label"), 1_000), text(row.get("type"), 40)
+        key, label, kind = (
+            text(row.get("key"), 200),
+            text(row.get("label"), 1_000),
+            text(row.get("type"), 40),
+        )
         if _is_extra(row) and any(key.startswith(f"{question}_") for question in lists):
             continue
         if key or label:

@@ -20,10 +20,19 @@ from filiera.capture.adapters.reading import (
 )
 from filiera.capture.documents import Document
 
-_ATTRIBUTED = (
-    "campaign_id campaign_name adgroup_id adgroup_name ad_id ad_name advertiser_id advertiser_name page_id page_name "
-    "lead_source"
-).split()
+_ATTRIBUTED = [
+    "campaign_id",
+    "campaign_name",
+    "adgroup_id",
+    "adgroup_name",
+    "ad_id",
+    "ad_name",
+    "advertiser_id",
+    "advertiser_name",
+    "page_id",
+    "page_name",
+    "lead_source",
+]
 
 
 def verify(headers: Headers, body: bytes, secret: bytes) -> bool:
