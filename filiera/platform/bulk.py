@@ -3,35 +3,59 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from django.db import connection
-from django.db.models import Field, Model
+from django.db.models import Field, JSONField, Model
 from psycopg import sql
 
 
 def insert(
-    model: type[Model], columns: Sequence[str], rows: Sequence[Sequence[Any]], *, on_conflict: str = ""
-) -> None:
-    """Insert rows as one `INSERT … SELECT FROM unnest(…)`: one statement whatever their number.
+    model: type[Model],
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    on_conflict: str = "",
+    returning: Sequence[str] = (),
+) -> list[tuple[Any, ...]]:
+    """Insert rows as one `INSERT … SELECT` from one JSON text: one statement whatever their number.
 
     `columns` are attribute names (`contact_id`, not `contact`). `on_conflict` is the SQL that follows ON CONFLICT, for
-    instance `(brand_id, email_norm) DO NOTHING`. JSON values are passed as text.
+    instance `(brand_id, email_norm) DO NOTHING`; `returning` names columns of the rows that were really written.
+    JSON columns take Python values, or JSON already written as an `orjson.Fragment`. Binary columns are refused.
+
+    One JSON text, because making arrays for unnest() costs psycopg 24 µs a row in Python, and this 1 µs.
     """
     if not rows:
-        return
+        return []
     fields = {field.attname: field for field in model._meta.concrete_fields}
     chosen = [fields[name] for name in columns]
-    statement = sql.SQL("insert into {table} ({columns}) select * from unnest({arrays}){conflict}").format(
+    statement = sql.SQL(
+        "insert into {table} ({columns}) select {values} from jsonb_array_elements(%s::jsonb) as row{conflict}{returning}"
+    ).format(
         table=sql.Identifier(model._meta.db_table),
         columns=sql.SQL(", ").join(sql.Identifier(field.column) for field in chosen),
-        arrays=sql.SQL(", ").join(sql.SQL("%s::{}[]").format(sql.SQL(_type(field))) for field in chosen),
+        values=sql.SQL(", ").join(_read(place, field) for place, field in enumerate(chosen)),
         conflict=sql.SQL(f" on conflict {on_conflict}" if on_conflict else ""),
+        returning=sql.SQL(" returning ") + sql.SQL(", ").join(map(sql.Identifier, returning))
+        if returning
+        else sql.SQL(""),
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(statement, [orjson.dumps(rows, default=str).decode()])
+        return cursor.fetchall() if returning else []
 
 
-def _type(field: "Field[Any, Any]") -> str:
+def _read(place: int, field: "Field[Any, Any]") -> sql.Composable:
+    """The SQL that reads one value out of a row's JSON array, as the type of its column."""
     declared = field.db_type(connection)
-    if declared is None:
-        raise ValueError(f"{field} has no column")
-    return "text" if declared.startswith("varchar") else declared
+    if declared is None or declared == "bytea":
+        raise ValueError(f"{field} cannot be written in bulk")
+    if isinstance(field, JSONField):
+        return sql.SQL("nullif(row->{}, 'null')").format(sql.Literal(place))
+    if declared.endswith("[]"):
+        return sql.SQL("array(select jsonb_array_elements_text(row->{}))::{}").format(
+            sql.Literal(place), sql.SQL(declared)
+        )
+    if declared.startswith("varchar"):  # the column's own length then refuses what is too long
+        return sql.SQL("row->>{}").format(sql.Literal(place))
+    return sql.SQL("(row->>{})::{}").format(sql.Literal(place), sql.SQL(declared))

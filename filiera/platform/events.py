@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from filiera.platform import brand_scope
+from filiera.platform import brand_scope, bulk
+from filiera.platform.ids import new_id
 from filiera.platform.models import Event
 
 # kind → defer(event): filled at start by journeys, which knows what happens next.
@@ -25,8 +26,9 @@ def record(*, kind: str, subject_id: UUID, at: datetime, data: dict[str, Any] | 
 def record_all(happened: Sequence[tuple[str, UUID, dict[str, Any]]], *, at: datetime) -> list[Event]:
     """Write events, given as (kind, subject id, data), with one statement and enqueue what follows each."""
     brand_id = brand_scope.current()
-    written = Event.objects.bulk_create(
+    written = [
         Event(
+            id=new_id(),
             brand_id=brand_id,
             kind=kind,
             subject_id=subject_id,
@@ -36,7 +38,9 @@ def record_all(happened: Sequence[tuple[str, UUID, dict[str, Any]]], *, at: date
             handled_at=None if kind in _continuations else at,
         )
         for kind, subject_id, data in happened
-    )
+    ]
+    columns = ("id", "brand_id", "kind", "subject_id", "at", "data", "handled_at", "last_error")
+    bulk.insert(Event, columns, [[getattr(event, name) for name in columns] for event in written])
     for event in written:
         if event.kind in _continuations:
             _continuations[event.kind](event)

@@ -1,0 +1,34 @@
+"""Jobs of identity."""
+
+from smtplib import SMTPException
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from filiera.identity import emails
+from filiera.identity.models import Brand
+from filiera.platform.jobs import app
+
+
+@app.task(name="identity.send_emails")
+def send_emails(*, brand_id: str) -> None:
+    """Send what is due. Without a configured server nothing leaves and the messages stay queued."""
+    if not settings.EMAIL_HOST:
+        return
+    while letters := emails.claim(UUID(brand_id), now=timezone.now()):
+        for letter in letters:
+            try:
+                emails.send(letter)
+            except (OSError, SMTPException) as trouble:
+                emails.not_sent(letter, error=str(trouble), now=timezone.now())
+            else:
+                emails.sent(letter, now=timezone.now())
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="identity.sweep_emails", queueing_lock="identity.sweep_emails")
+def sweep_emails(timestamp: int) -> None:
+    """Enqueue the sending of every brand once a minute: what failed before is due again some time."""
+    for brand_id in Brand.objects.filter(is_active=True).values_list("id", flat=True):
+        emails.defer_sending(brand_id)

@@ -1,0 +1,81 @@
+"""The whole story of a lead, in order; every verb takes the batch."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import OperationalError, transaction
+from django.utils import timezone
+
+from filiera.capture import leads as incoming_leads
+from filiera.capture import queue
+from filiera.capture.models import Submission
+from filiera.contacts import commands as contacts
+from filiera.journeys import confirmations
+from filiera.pipeline import commands as pipeline
+from filiera.pipeline.commands import Lead
+from filiera.platform import brand_scope, live
+from filiera.routing import commands as routing
+
+log = logging.getLogger("filiera.leads")
+
+
+@transaction.atomic
+def take_in_leads(submissions: list[Submission], *, now: datetime) -> list[Lead]:
+    """Take the leads of one brand's submissions from request to phone, all or none.
+
+    Returns one Lead for each lead in them, also for one that had come before. Runs a fixed number of statements,
+    whatever the size of the batch, and may run twice: the second run adds nothing.
+    """
+    incoming = incoming_leads.read(submissions)
+    people = contacts.resolve(incoming, now=now)
+    leads = pipeline.open_leads(incoming, people, now=now)  # lead events, each in its deal
+    decisions = routing.assign(leads, now=now)
+    routing.request_calls(decisions, now=now)
+    confirmations.promise(leads, now=now)
+    queue.finish(submissions, now=now)
+    live.announce("leads", "calls")
+    return leads
+
+
+def drain(*, worker: str, stopping: Callable[[], bool] = lambda: False) -> int:
+    """Take in what waits, batch after batch, until the queue is empty; returns how many submissions were claimed."""
+    claimed = 0
+    while not stopping() and (
+        batch := queue.claim(settings.QUEUE_BATCH_SIZE, now=timezone.now(), worker=worker)
+    ):
+        log.info("Ricevuti %s messaggi dalla queue", len(batch))
+        claimed += len(batch)
+        by_brand: dict[UUID, list[Submission]] = defaultdict(list)
+        for submission in batch:
+            by_brand[submission.brand_id].append(submission)
+        for brand_id, submissions in by_brand.items():
+            _take_in_or_isolate(brand_id, submissions)
+    log.debug("Coda vuota")
+    return claimed
+
+
+def _take_in_or_isolate(brand_id: UUID, submissions: list[Submission]) -> None:
+    """Take a batch in; where it fails, split it until the poison stands alone and the rest is taken in (CAP-49)."""
+    try:
+        with brand_scope.use(brand_id):
+            take_in_leads(submissions, now=timezone.now())
+    except OperationalError:
+        raise  # the database is away: the lease lapses and all of them come again
+    except Exception as fault:
+        if len(submissions) > 1:
+            middle = len(submissions) // 2
+            _take_in_or_isolate(brand_id, submissions[:middle])
+            _take_in_or_isolate(brand_id, submissions[middle:])
+            return
+        log.exception("Errore lead %s", submissions[0].lead_id)
+        with brand_scope.use(brand_id):
+            queue.fail(
+                submissions[0],
+                error=f"{type(fault).__name__}: {fault}",
+                now=timezone.now(),
+                delay_s=settings.QUEUE_RETRY_DELAY_S,
+            )
