@@ -1,7 +1,7 @@
-"""CloudTalk's API: agents, contacts, bulk, click-to-call, finished calls. The exchange behind it rings and talks.
+"""CloudTalk's API: agents, contacts, bulk, click-to-call, finished calls. The exchange behind it rings.
 
-Like the original it is loose with types in what it answers (ids as text, numbers without `+`) and strict in what
-it takes. Facts: the provider's sheet, sections 1 to 5.
+Like the original it is loose with types in what it answers (ids as text, numbers without `+`) and strict
+in what it takes. Facts: the provider's sheet, sections 1 to 5.
 """
 
 from __future__ import annotations

@@ -77,9 +77,7 @@ class CloudTalkKnobs(Knobs):
     ] = field(default_factory=dict)
     next_calls: Annotated[
         list[Json],
-        Says(
-            "Prossime chiamate, in fila: agent_picks_up, pickup_after_s, customer_picks_up, talk_s, goes (stato poi)."
-        ),
+        Says("Prossime chiamate, in fila: agent_picks_up, pickup_after_s, customer_picks_up, talk_s, goes."),
     ] = field(default_factory=list)
     refused_numbers: Annotated[list[str], Says("Numeri che il centralino rifiuta con 406.")] = field(
         default_factory=list
@@ -447,7 +445,7 @@ class Exchange(Simulator):
         )
 
     def emit(self, account: Account, kind: str, body: Json, call: Call | None = None) -> None:
-        """Send an event to the account's webhook, in order with the others of its call unless a knob spoils it."""
+        """Send an event to the account's webhook, in order within its call unless a knob spoils it."""
         knobs = self.knobs
         url = account.webhook_url or knobs.webhook_url
         if not url:

@@ -1,7 +1,7 @@
 """A small HTTP/1.1 server on asyncio, for simulators only.
 
-Hand-written because a simulator has to do what no framework lets an application do: hang up without an answer,
-answer bytes that are not HTTP, or take a request and stay silent.
+Hand-written because a simulator has to do what no framework lets an application do: hang up without an
+answer, answer bytes that are not HTTP, or take a request and stay silent.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class HttpServer:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int = 0) -> int:
-        """Listen on 127.0.0.1 and return the port (the system chooses one for 0). Raises OSError when taken."""
+        """Listen on 127.0.0.1 and return the port; for 0 the system chooses. Raises OSError."""
         self._server = await asyncio.start_server(
             self._serve, "127.0.0.1", port, limit=MAX_HEAD_BYTES, backlog=1024
         )

@@ -71,9 +71,7 @@ class Knobs:
     ] = field(default_factory=dict)
     next_responses: Annotated[
         list[Json],
-        Says(
-            "Prossime risposte, in fila: endpoint, status, message, body, delay_s, drop, garbage, happens, times."
-        ),
+        Says("Prossime risposte: endpoint, status, message, body, delay_s, drop, garbage, happens, times."),
     ] = field(default_factory=list)
     log_limit: Annotated[int, Says("Quante richieste tiene il registro.", low=1, high=1_000_000)] = 10_000
 

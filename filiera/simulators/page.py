@@ -1,9 +1,13 @@
-"""The page of a simulator: what it is doing now, what it received, and the knobs. Plain HTML, refreshed in place."""
+"""The page of a simulator: what it is doing now, what it received, and its knobs.
+
+Plain HTML; the living part is fetched again every second.
+"""
 
 from __future__ import annotations
 
 import gettext
 import json
+from collections.abc import Iterable
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -104,6 +108,35 @@ def button(action: str, label: str, **values: str) -> str:
     return f'<form method="post" action="{escape(action)}">{hidden}<button>{escape(label)}</button></form>'
 
 
+def ask(heading: str, action: str, rows: list[str], submit: str) -> str:
+    """Return a panel with a form that posts `rows` to `action`."""
+    fields = "".join(rows)
+    return panel(
+        heading,
+        f'<form class="ask" method="post" action="{action}">{fields}<button>{escape(submit)}</button></form>',
+    )
+
+
+def row(label: str, control: str, explains: str = "") -> str:
+    """Return one line of a form; `control` is HTML already."""
+    return f"<label><span>{escape(label)}</span>{control}<small>{escape(explains)}</small></label>"
+
+
+def field(name: str, value: str) -> str:
+    return f'<input name="{name}" value="{escape(value)}">'
+
+
+def tick(name: str, *, on: bool = False) -> str:
+    return f'<input type="checkbox" name="{name}" value="1"{" checked" if on else ""}>'
+
+
+def choice(name: str, options: Iterable[str], chosen: str = "") -> str:
+    inner = "".join(
+        f"<option{' selected' if option == chosen else ''}>{escape(option)}</option>" for option in options
+    )
+    return f'<select name="{name}">{inner}</select>'
+
+
 def tag(text: str, kind: Literal["ok", "warn", "bad", "live", "mute"]) -> str:
     return f'<span class="tag {kind}">{escape(text)}</span>'
 
@@ -187,32 +220,24 @@ def _warnings(warnings: Any, words: Words) -> str:
 
 
 def _knobs(simulator: Simulator, words: Words) -> str:
-    rows = "".join(
-        f"<label><span>{escape(name)}</span>{_field(name, getattr(simulator.knobs, name), hint)}"
-        f"<small>{escape(words.gettext(get_args(hint)[1].text))}</small></label>"
+    rows = [
+        row(name, _control(name, getattr(simulator.knobs, name), hint), words.gettext(get_args(hint)[1].text))
         for name, hint in simulator.knobs.hints().items()
-    )
-    return panel(
-        words.gettext("Manopole"),
-        f'<form class="knobs" method="post" action="/_sim/knobs">{rows}'
-        f"<button>{escape(words.gettext('Applica'))}</button></form>"
-        + button("/_sim/reset", words.gettext("Riporta tutto all'inizio")),
-    )
+    ]
+    knobs = ask(words.gettext("Manopole"), "/_sim/knobs", rows, words.gettext("Applica"))
+    return knobs + button("/_sim/reset", words.gettext("Riporta tutto all'inizio"))
 
 
-def _field(name: str, value: Any, hint: Any) -> str:
+def _control(name: str, value: Any, hint: Any) -> str:
     kind = get_args(hint)[0]
     if kind is bool:
-        return f'<input type="checkbox" name="{name}" value="1"{" checked" if value else ""}>'
+        return tick(name, on=value)
     if get_origin(kind) is Literal:
-        options = "".join(
-            f"<option{' selected' if option == value else ''}>{escape(option)}</option>"
-            for option in get_args(kind)
-        )
-        return f'<select name="{name}">{options}</select>'
+        return choice(name, get_args(kind), value)
     if isinstance(value, list | dict):
-        return f'<textarea name="{name}" rows="2">{escape(json.dumps(value, ensure_ascii=False))}</textarea>'
-    return f'<input name="{name}" value="{escape(str(value))}">'
+        text = json.dumps(value, ensure_ascii=False)
+        return f'<textarea name="{name}" rows="2">{escape(text)}</textarea>'
+    return field(name, str(value))
 
 
 def knobs_from_form(knobs: Knobs, form: dict[str, str]) -> Json:

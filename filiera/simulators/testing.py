@@ -16,14 +16,17 @@ from typing import Any, Generic, TypeVar
 
 from filiera.simulators.base import Simulator
 from filiera.simulators.cloudtalk import CloudTalk
+from filiera.simulators.gohighlevel import GoHighLevel
 from filiera.simulators.knobs import Json
+from filiera.simulators.mailbox import Mailbox
+from filiera.simulators.meta import Meta
 
 S = TypeVar("S", bound=Simulator)
 T = TypeVar("T")
 
 
 class Running(Generic[S]):
-    """A simulator at work in another thread. What it holds may be read at any time; what changes it goes through here."""
+    """A simulator at work in another thread: read it at any time, change it through here."""
 
     def __init__(self, simulator: S, loop: asyncio.AbstractEventLoop) -> None:
         self.simulator = simulator
@@ -105,3 +108,24 @@ def start_cloudtalk(
     loaded = accounts if accounts is not None else [{"agents": agents or []}]
     with running(CloudTalk(accounts=loaded, **knobs)) as cloudtalk:
         yield cloudtalk
+
+
+@contextmanager
+def start_gohighlevel(**knobs: Any) -> Iterator[Running[GoHighLevel]]:
+    """Serve a GoHighLevel; its token is "pit-sim-0001" unless a knob says otherwise."""
+    with running(GoHighLevel(**knobs)) as gohighlevel:
+        yield gohighlevel
+
+
+@contextmanager
+def start_meta(**knobs: Any) -> Iterator[Running[Meta]]:
+    """Serve a Graph API; page token and app secret are the knobs `access_token` and `app_secret`."""
+    with running(Meta(**knobs)) as meta:
+        yield meta
+
+
+@contextmanager
+def start_mailbox(**knobs: Any) -> Iterator[Running[Mailbox]]:
+    """Serve a mailbox; `simulator.smtp_port` takes messages, `simulator.mails` holds them."""
+    with running(Mailbox(**knobs)) as mailbox:
+        yield mailbox
