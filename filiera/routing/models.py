@@ -17,6 +17,8 @@ class Connection(BrandRow):
     provider = models.CharField(max_length=50, default="cloudtalk")
     account = models.CharField(max_length=200)
     base_url = models.URLField(max_length=500)
+    # Where the detail of a finished call is read; without it a call that nobody talked in counts as not picked up.
+    analytics_url = models.URLField(max_length=500, default="", blank=True)
     vault_key = BrandForeignKey(VaultKey, null=True, blank=True)
     webhook_token_hash = models.CharField(max_length=64, default="", blank=True)
     circuit = models.ForeignKey(EndpointHealth, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
@@ -26,6 +28,8 @@ class Connection(BrandRow):
     is_dry_run = models.BooleanField(default=False)
     agents_polled_at = models.DateTimeField(null=True, blank=True)
     last_ok_at = models.DateTimeField(null=True, blank=True)
+    # One process at a time places the brand's calls; this is its lease.
+    placing_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -46,7 +50,7 @@ class Agent(BrandRow):
     extension = models.IntegerField(null=True, blank=True)
     user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
     is_enabled = models.BooleanField(default=True)
-    on_leave_until = models.DateField(null=True, blank=True)
+    on_leave_until = models.DateField(null=True, blank=True)  # the last day away
     sort_order = models.IntegerField(default=0)
     weight = models.IntegerField(default=1)
     skills = ArrayField(models.TextField(), default=list, blank=True)
@@ -62,7 +66,7 @@ class Agent(BrandRow):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["brand_id", "provider", "provider_agent_id"], name="agent_once"),
-            models.CheckConstraint(condition=models.Q(weight__gte=0), name="agent_weight_not_negative"),
+            models.CheckConstraint(condition=models.Q(weight__range=(1, 1000)), name="agent_weight_sane"),
             models.CheckConstraint(condition=models.Q(max_concurrent_calls__gte=1), name="agent_takes_a_call"),
         ]
         indexes = [models.Index(fields=["brand_id", "sort_order", "provider_agent_id"], name="agent_sequence")]
@@ -77,6 +81,10 @@ class RoutingState(models.Model):
     brand_id = models.UUIDField(primary_key=True)
     policy = models.CharField(max_length=20, default="round_robin")
     rule_version = models.IntegerField(default=1)
+    rule_since = models.DateTimeField(null=True, blank=True)
+    rule_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     last_agent = BrandForeignKey(Agent, null=True, blank=True)
     last_sort_order = models.IntegerField(null=True, blank=True)
     credits = models.JSONField(default=dict)
@@ -105,8 +113,8 @@ class Process(BrandRow):
     submission = BrandForeignKey(Submission, null=True)
     type = models.CharField(max_length=30, default="LEAD_PROCESS")
     state = models.CharField(max_length=7, choices=State, default=State.WAITING)
+    # When somebody has to look at it again; while it is being placed, when the lease of whoever does it lapses.
     due_at = models.DateTimeField(null=True)
-    leased_until = models.DateTimeField(null=True)
     # Which of the delayed re-tries comes next (60 s, 5 min, 15 min); the tries of the round that runs.
     round = models.IntegerField(default=0)
     attempts = models.IntegerField(default=0)
@@ -121,7 +129,9 @@ class Process(BrandRow):
     error_message = models.TextField(default="")
     day_of_week = models.SmallIntegerField()
     hour_of_day = models.SmallIntegerField()
+    received_at = models.DateTimeField()
     created_at = models.DateTimeField()
+    # The first outcome (a call accepted, or why not), and the last one.
     answered_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
 
@@ -190,6 +200,7 @@ class CallAttempt(BrandRow):
     state = models.CharField(max_length=9, choices=State, default=State.REQUESTED)
     error_code = models.CharField(max_length=60, default="")
     error_message = models.TextField(default="")
+    # When to ask the provider what became of it, unless its events say so before.
     check_at = models.DateTimeField(null=True)
     call_uuid = models.CharField(max_length=64, null=True)
     call_id = models.CharField(max_length=64, null=True)
@@ -216,6 +227,11 @@ class CallAttempt(BrandRow):
             models.Index(fields=["brand_id", "agent", "-requested_at"], name="attempt_by_agent"),
             models.Index(
                 fields=["brand_id", "check_at"],
+                name="attempt_to_check",
+                condition=models.Q(check_at__isnull=False),
+            ),
+            models.Index(
+                fields=["brand_id", "agent"],
                 name="attempt_live",
                 condition=models.Q(
                     state__in=["requested", "accepted", "unknown", "ringing", "answered"], ended_at__isnull=True
