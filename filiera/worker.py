@@ -103,7 +103,11 @@ def _listening() -> psycopg.Connection[Any]:
     parameters = connections["default"].get_connection_params()
     parameters.pop("pool", None)
     ears = psycopg.connect(
-        **{key: parameters[key] for key in ("dbname", "user", "password", "host", "port") if parameters.get(key)},
+        **{
+            key: parameters[key]
+            for key in ("dbname", "user", "password", "host", "port")
+            if parameters.get(key)
+        },
         autocommit=True,
     )
     ears.execute(f"listen {LEAD_ARRIVED}")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import formataddr
 from uuid import UUID
 
 from django.conf import settings
@@ -63,9 +64,9 @@ def defer_sending(brand_id: UUID) -> None:
 
     try:
         with transaction.atomic():
-            send_emails.configure(queueing_lock=f"emails:{brand_id}", schedule_in={"seconds": SEND_AFTER_S}).defer(
-                brand_id=str(brand_id)
-            )
+            send_emails.configure(
+                queueing_lock=f"emails:{brand_id}", schedule_in={"seconds": SEND_AFTER_S}
+            ).defer(brand_id=str(brand_id))
     except AlreadyEnqueued:
         pass
 
@@ -90,9 +91,9 @@ def send(letter: OutgoingEmail) -> None:
         letter.subject,
         letter.body_text,
         settings.DEFAULT_FROM_EMAIL,
-        [f"{letter.to_name} <{letter.to_address}>" if letter.to_name.isascii() and letter.to_name else letter.to_address],
+        [formataddr((letter.to_name, letter.to_address))],
         connection=get_connection("django.core.mail.backends.smtp.EmailBackend"),
-        headers={"Message-ID": f"<{letter.id}@{settings.DEFAULT_FROM_EMAIL.rpartition('@')[2].rstrip('>')}>"},
+        headers={"Message-ID": f"<{letter.id}@{_our_domain()}>"},
     )
     message.send()
 
@@ -113,3 +114,7 @@ def not_sent(letter: OutgoingEmail, *, error: str, now: datetime) -> None:
         OutgoingEmail.objects.filter(id=letter.id).update(
             status=status, due_at=now + timedelta(seconds=30 * 2**attempts), last_error=error[:2000]
         )
+
+
+def _our_domain() -> str:
+    return str(settings.DEFAULT_FROM_EMAIL).rpartition("@")[2].rstrip(">")

@@ -42,7 +42,9 @@ def complete_call(event: Event, *, now: datetime) -> None:
     if not Activity.objects.filter(cause=_cause(attempt)).exists():
         record_call(event, now=now)
     Activity.objects.filter(cause=_cause(attempt)).update(
-        talking_seconds=attempt.talking_seconds, outcome="answered" if reached else "no_answer", updated_at=now
+        talking_seconds=attempt.talking_seconds,
+        outcome="answered" if reached else "no_answer",
+        updated_at=now,
     )
     if not reached:
         _plan_callback(attempt.process, note=_("Il cliente non ha risposto."), now=now)
@@ -77,9 +79,9 @@ def _plan_callback(process: Process, *, note: str, now: datetime) -> None:
 
 
 def _attempt(event: Event) -> CallAttempt:
-    return CallAttempt.objects.select_related("process", "process__lead_event", "process__agent", "agent").get(
-        id=UUID(event.data["attempt_id"])
-    )
+    return CallAttempt.objects.select_related(
+        "process", "process__lead_event", "process__agent", "agent"
+    ).get(id=UUID(event.data["attempt_id"]))
 
 
 def _deal_of(process: Process) -> UUID | None:

@@ -21,7 +21,9 @@ def take_step(*, brand_id: str, event_id: str) -> None:
             steps.take(Event.objects.get(id=UUID(event_id)), now=timezone.now())
     except Exception as fault:
         with brand_scope.use(brand_id):
-            Event.objects.filter(id=UUID(event_id)).update(last_error=f"{type(fault).__name__}: {fault}"[:2000])
+            Event.objects.filter(id=UUID(event_id)).update(
+                last_error=f"{type(fault).__name__}: {fault}"[:2000]
+            )
         raise
 
 

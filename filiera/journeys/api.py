@@ -1,0 +1,78 @@
+"""The doors that answer with the result of the whole path."""
+
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from ninja import Router, Schema
+
+from filiera.identity.permissions import demand
+from filiera.journeys import manual
+from filiera.journeys.manual import Created
+from filiera.platform.api import historic_failure, ok
+from filiera.platform.refusals import Invalid, Refused
+
+router = Router()
+
+
+class NewLead(Schema):
+    Nome: str = ""
+    Telefono: str = ""
+    Provenienza: str = ""
+
+
+@router.post("/leads", response={201: dict})  # type: ignore[type-arg]
+def create_lead(request: HttpRequest, given: NewLead) -> Any:
+    """Create a lead by hand; 201 with the flat lead in the envelope."""
+    return 201, ok(request, _flat(_create(request, given.Nome, given.Telefono, given.Provenienza)))
+
+
+def historic_create_lead(request: HttpRequest) -> HttpResponse:
+    """POST /api/leads: the shape older than the envelope, with its timing (CAP-81)."""
+    try:
+        given = _body(request)
+        created = _create(
+            request, *(str(given.get(key) or "") for key in ("Nome", "Telefono", "Provenienza"))
+        )
+    except Refused as refusal:
+        return historic_failure(
+            code=refusal.code, message=str(refusal), status=refusal.status, details=refusal.details
+        )
+    timing = {
+        "lookup": created.lookup_ms,
+        "create": created.create_ms,
+        "total": created.lookup_ms + created.create_ms,
+    }
+    return JsonResponse({"success": True, "lead": _flat(created), "_timing": timing})
+
+
+def _create(request: HttpRequest, name: str, phone: str, provenance: str) -> Created:
+    principal = demand(request, "create_lead")
+    return manual.create_and_time(
+        name=name, phone=phone, provenance=provenance, actor=principal.user, now=timezone.now()
+    )
+
+
+def _body(request: HttpRequest) -> dict[str, Any]:
+    try:
+        given = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(_("Il messaggio non è JSON.")) from error
+    if not isinstance(given, dict):
+        raise Invalid(_("Il messaggio deve essere un oggetto."))
+    return given
+
+
+def _flat(created: Created) -> dict[str, Any]:
+    """Return the lead as the historic path shows it; `Data` is in the brand's zone (CAP-80)."""
+    contact, event = created.lead.contact, created.lead.event
+    return {
+        "id": str(contact.id),
+        "Nome": contact.full_name,
+        "Telefono": created.lead.incoming.phone,
+        "Data": timezone.localtime(event.received_at).strftime("%Y-%m-%d %H:%M"),
+        "Stato": str(contact.get_status_display()),
+        "Fonte": [str(event.marketing_source_id)] if event.marketing_source_id else [],
+    }

@@ -1,0 +1,85 @@
+"""POST /api/ghl-webhooks/new-contact: accept the contact, then answer with what became of its call (ROU-15 … ROU-21).
+
+The lead is stored before anything else happens. The answer waits for the worker at most `ROUTING_ANSWER_LIMIT_MS`;
+beyond it the sender hears 202 and the process goes on.
+"""
+
+import asyncio
+import time
+from typing import Any
+from uuid import UUID
+
+import orjson
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+from django.conf import settings
+from django.db import close_old_connections
+
+from filiera.capture.accept import AcceptPath, Taken
+from filiera.capture.models import Submission
+from filiera.platform import brand_scope
+from filiera.routing import queries as routing
+
+PREFIX, LAST = "/api/ghl-webhooks/", "new-contact"
+PLAIN_SOURCE = "ghl"
+FIRST_LOOK_S, LONGEST_PAUSE_S = 0.02, 0.2
+
+Answer = tuple[int, dict[str, Any]]
+
+
+class NewContactDoor:
+    """The ASGI door of the contacts that GoHighLevel sends, plain or with the name of the brand's source."""
+
+    def __init__(self, accept: AcceptPath) -> None:
+        self.accept = accept
+
+    def handles(self, path: str) -> bool:
+        """Say whether the path is this door: …/new-contact or …/{sourceName}/new-contact."""
+        return self._source_of(path) is not None
+
+    async def __call__(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        source_name = self._source_of(scope["path"]) or PLAIN_SOURCE
+        started = time.monotonic()
+        taken = await self.accept.take(scope, receive, source_name=source_name)
+        if taken.submission_id is None or taken.brand_id is None:
+            await taken.send(send)
+            return
+        status, body = await self._result(taken, until=started + settings.ROUTING_ANSWER_LIMIT_MS / 1000)
+        await taken.send(send, status=status, body=orjson.dumps(body | {"leadId": taken.lead_id}))
+
+    def _source_of(self, path: str) -> str | None:
+        if not path.startswith(PREFIX) or not path.endswith(LAST):
+            return None
+        match path[len(PREFIX) :].split("/"):
+            case [_]:
+                return PLAIN_SOURCE
+            case [name, _]:
+                return name
+            case _:
+                return None
+
+    async def _result(self, taken: Taken, *, until: float) -> Answer:
+        """Return the answer as soon as it is certain, or the one of a process that goes on."""
+        assert taken.brand_id is not None and taken.submission_id is not None
+        pause_s = FIRST_LOOK_S
+        while True:
+            certain, answer = await asyncio.to_thread(_look, taken.brand_id, taken.submission_id)
+            left_s = until - time.monotonic()
+            if certain or left_s <= 0:
+                return answer
+            await asyncio.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+
+
+def _look(brand_id: UUID, submission_id: UUID) -> tuple[bool, Answer]:
+    """Return whether the outcome is certain, and the answer that fits what is known."""
+    try:
+        with brand_scope.use(brand_id):
+            process = routing.process_for(submission_id=submission_id)
+            if process is not None:
+                status, body = routing.process_answer(process)
+                return status != 202, (status, body)
+            submission = Submission.objects.only("queue_state").get(id=submission_id)
+            taken_in = submission.queue_state not in {Submission.Queue.READY, Submission.Queue.LEASED}
+            return taken_in, routing.process_answer(None)
+    finally:
+        close_old_connections()
