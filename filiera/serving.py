@@ -1,13 +1,13 @@
 """Running the house: the database, the schema, the web server, the worker, all of it on one machine."""
 
 import fcntl
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ def up(
 ) -> None:
     """Run everything until SIGINT or SIGTERM: database, migrations, then `before`, then worker and web server.
 
-    `also` are further processes, started first and ended last. `on_ready` is called once the web server answers.
+    `also` are further processes, started first and ended last. `on_ready` is called once every part works.
     Raises CannotStart, DatabaseTrouble.
     """
     host, port = address()
@@ -61,7 +61,7 @@ def up(
                 processes,
                 logs=logs,
                 every_second=lambda: _keep_database(home),
-                is_ready=lambda: answers(f"http://{_reachable(host)}:{port}/health"),
+                is_ready=lambda: is_healthy(f"http://{_reachable(host)}:{port}/health"),
                 on_ready=on_ready,
             )
         finally:
@@ -128,16 +128,18 @@ def worker() -> None:
     _share_metrics(home)
     _django()
     from filiera import worker as jobs
+    from filiera.platform import logs
 
+    logs.copy_errors_to_database()
     jobs.run()
 
 
-def answers(url: str) -> bool:
-    """Return whether `url` answers at all with a success within a second."""
+def is_healthy(url: str) -> bool:
+    """Return whether the health page at `url` says within a second that every part works."""
     try:
         with urllib.request.urlopen(url, timeout=1) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+            return bool(json.load(response)["status"] == "healthy")
+    except (OSError, ValueError):
         return False
 
 
@@ -145,6 +147,9 @@ def _load_application() -> Any:
     """Load the application in a process of the web server. Module level, because it travels to that process."""
     supervisor.end_with_parent()
     from filiera.asgi import application
+    from filiera.platform import logs
+
+    logs.copy_errors_to_database()
 
     return application
 

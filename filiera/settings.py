@@ -45,6 +45,8 @@ VERSION = "0.1.0"
 BASE_URL = os.environ.get("FILIERA_BASE_URL", f"http://localhost:{FILIERA_PORT}").rstrip("/")
 ALLOWED_HOSTS = env_list("FILIERA_ALLOWED_HOSTS", "*" if DEBUG else "localhost,127.0.0.1,[::1]," + (urlsplit(BASE_URL).hostname or ""))
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
+# Who carries it may read /metrics from anywhere; without one, only this machine and its network may.
+METRICS_TOKEN = os.environ.get("FILIERA_METRICS_TOKEN", "")
 # Forwarded headers are believed from these peers only.
 TRUSTED_PROXIES = env_list("FILIERA_TRUSTED_PROXIES")
 
@@ -100,6 +102,7 @@ PROCRASTINATE_ON_APP_READY = "filiera.platform.jobs.on_app_ready"
 MIDDLEWARE = [
     "filiera.platform.middleware.RequestContext",
     "filiera.platform.middleware.SecurityHeaders",
+    "filiera.platform.health.Doors",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -29,12 +29,12 @@ class PrincipalAndBrand:
         request.principal = principal  # type: ignore[attr-defined]
         language = principal.user.language if principal else _guest_language(request)
         brand = principal.brand if principal else None
+        logs.note(
+            user_id=str(principal.user.id) if principal else None, brand_id=str(brand.id) if brand else None
+        )
         with (
             translation.override(language),
             timezone.override(brand.timezone if brand else settings.TIME_ZONE),
-            logs.bound(
-                user_id=str(principal.user.id) if principal else None, brand_id=str(brand.id) if brand else None
-            ),
             brand_scope.use(brand.id if brand else None),
         ):
             request.LANGUAGE_CODE = language  # type: ignore[attr-defined]

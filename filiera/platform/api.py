@@ -1,18 +1,23 @@
 """The envelopes of the versioned API (platform.md 3.1) and how a refusal becomes one."""
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.renderers import BaseRenderer
 
+from filiera.platform import outages
 from filiera.platform.refusals import Refused
+
+log = logging.getLogger("filiera.api")
 
 PER_PAGE, MOST_PER_PAGE = 20, 100
 
@@ -38,7 +43,9 @@ def ok(request: HttpRequest, data: Any) -> dict[str, Any]:
     return {"success": True, "data": data, "meta": meta(request)}
 
 
-def paginated(request: HttpRequest, rows: Sequence[Any], *, total: int, page: int, per_page: int) -> dict[str, Any]:
+def paginated(
+    request: HttpRequest, rows: Sequence[Any], *, total: int, page: int, per_page: int
+) -> dict[str, Any]:
     """Return one page in its envelope. `rows` are those of this page only."""
     pages = ceil(total / per_page) if total else 0
     return {
@@ -67,7 +74,21 @@ def failure(
     return HttpResponse(orjson.dumps(body), status=status, content_type="application/json")
 
 
-def historic_failure(*, code: str, message: str, status: int, details: dict[str, list[str]] | None = None) -> HttpResponse:
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """Answer a program 503 and when to ask again, while the database is away. Nothing of the request was kept."""
+    response = failure(
+        request,
+        code="SERVICE_UNAVAILABLE",
+        message=_("In questo momento non riusciamo a rispondere. Riprova tra poco."),
+        status=503,
+    )
+    response["Retry-After"] = str(outages.RETRY_AFTER_S)
+    return response
+
+
+def historic_failure(
+    *, code: str, message: str, status: int, details: dict[str, list[str]] | None = None
+) -> HttpResponse:
     """Return the error shape of the paths older than the envelope (platform.md 3.3)."""
     body: dict[str, Any] = {"success": False, "error": message, "code": code}
     if details:
@@ -90,7 +111,27 @@ def answer_refusals(api: NinjaAPI) -> None:
         for fault in error.errors:
             details.setdefault(".".join(str(part) for part in fault["loc"][1:]), []).append(fault["msg"])
         return failure(
-            request, code="VALIDATION_ERROR", message=_("Alcuni campi non vanno bene."), status=400, details=details
+            request,
+            code="VALIDATION_ERROR",
+            message=_("Alcuni campi non vanno bene."),
+            status=400,
+            details=details,
+        )
+
+    @api.exception_handler(Exception)
+    def fault(request: HttpRequest, error: Exception) -> HttpResponse:
+        if outages.database_is_away(error):
+            log.warning("the database is away: %s", error)
+            return unavailable(request)
+        log.error("%s %s failed", request.method, request.path, exc_info=error)
+        return failure(
+            request,
+            code="INTERNAL_ERROR",
+            message=_(
+                "Qualcosa si è inceppato da noi. Riprova; se succede ancora, dicci il numero di richiesta."
+            ),
+            status=500,
+            details={"exception": [repr(error)]} if settings.DEBUG else None,
         )
 
     @api.exception_handler(HttpError)

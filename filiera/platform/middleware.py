@@ -68,5 +68,7 @@ class SecurityHeaders:
 
 def _route(request: HttpRequest) -> str:
     """Return the route's template, never the raw path: labels of metrics must stay few."""
+    if (route := getattr(request, "route", None)) is not None:
+        return str(route)
     match = request.resolver_match
     return f"/{match.route}" if match else "unmatched"
