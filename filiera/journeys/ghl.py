@@ -59,7 +59,8 @@ class NewContactDoor:
 
     async def _result(self, taken: Taken, *, until: float) -> Answer:
         """Return the answer as soon as it is certain, or the one of a process that goes on."""
-        assert taken.brand_id is not None and taken.submission_id is not None
+        assert taken.brand_id is not None
+        assert taken.submission_id is not None
         pause_s = FIRST_LOOK_S
         while True:
             certain, answer = await asyncio.to_thread(_look, taken.brand_id, taken.submission_id)
