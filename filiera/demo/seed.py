@@ -19,8 +19,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "filiera.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.utils import timezone  # noqa: E402
 
 from filiera.capture import commands as capture  # noqa: E402
+from filiera.capture import rules  # noqa: E402
 from filiera.capture.models import MarketingSource, Source  # noqa: E402
 from filiera.demo.cast import BRANDS, MARKETING_SOURCES, OWNER, SOURCES, DemoBrand, DemoSource  # noqa: E402
 from filiera.identity import vault  # noqa: E402
@@ -61,7 +63,7 @@ def main(arguments: list[str]) -> None:
             pipeline.set_up_brand()
             _role(owner, Role.ADMIN)
             facts["users"].append(_signs_in(owner, Role.ADMIN, brand))
-            sources = [_source(door, cast, base_url, simulators) for door in SOURCES]
+            sources = [_source(door, cast, base_url, owner) for door in SOURCES]
             accounts.append(_telephony(cast, brand, base_url, simulators["cloudtalk"], facts))
         facts["brands"].append(
             {
@@ -80,7 +82,13 @@ def trust_marketplace(public_key: str) -> None:
     for brand in Brand.objects.filter(slug__in=[cast.slug for cast in BRANDS]):
         with brand_scope.use(brand.id):
             for source in Source.objects.filter(name__startswith="ghl-marketplace-"):
-                capture.set_signing_secret(source_id=source.id, secret=public_key)
+                capture.change_source(
+                    source_id=source.id, signing_secret=public_key, actor=_owner(), now=timezone.now()
+                )
+
+
+def _owner() -> User:
+    return User.objects.get(email=OWNER[1])
 
 
 def _simulators(accounts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -106,7 +114,7 @@ def _signs_in(user: User, role: str, brand: Brand) -> dict[str, str]:
     return {"email": user.email, "password": _password(user.email), "role": role, "brand": brand.slug}
 
 
-def _source(door: DemoSource, cast: DemoBrand, base_url: str, simulators: dict[str, str]) -> dict[str, Any]:
+def _source(door: DemoSource, cast: DemoBrand, base_url: str, owner: User) -> dict[str, Any]:
     """Make one door, and return how a sender uses it."""
     for order, name in enumerate(MARKETING_SOURCES):
         MarketingSource.objects.get_or_create(name=name, defaults={"color": str(order)})
@@ -118,14 +126,19 @@ def _source(door: DemoSource, cast: DemoBrand, base_url: str, simulators: dict[s
             label=door.label,
             kind=door.kind,
             auth_mode=door.auth_mode,
-            key=key,
+            signing_secret=key if door.auth_mode == "signature" else "",
             rate_limit_per_min=6000,
             required_fields=list(door.required),
             allowed_origins=[base_url],
             marketing_source_id=MarketingSource.objects.get(name=door.marketing_source).id,
             auto_call=True,
             form={"services": list(cast.services), "packages": list(cast.packages), "domain": cast.domain},
+            actor=owner,
+            now=timezone.now(),
         )
+    if door.auth_mode in {"api_key", "path_token", "body_key"}:
+        # Not the key that was made at random: one that every start can tell again.
+        Source.objects.filter(name=name).update(api_key_hash=rules.key_hash(key), api_key_last4=key[-4:])
     path = f"/webhook-ingest/{name}"
     if door.kind == "ghl":
         path = "/api/ghl-webhooks/new-contact" if name == "ghl" else f"/api/ghl-webhooks/{name}/new-contact"
