@@ -25,12 +25,11 @@ from filiera.capture import commands as capture  # noqa: E402
 from filiera.capture import rules  # noqa: E402
 from filiera.capture.models import MarketingSource, Source  # noqa: E402
 from filiera.demo.cast import BRANDS, MARKETING_SOURCES, OWNER, SOURCES, DemoBrand, DemoSource  # noqa: E402
-from filiera.identity import vault  # noqa: E402
-from filiera.identity.models import Brand, Role, User, UserRole, VaultKey  # noqa: E402
-from filiera.pipeline import commands as pipeline  # noqa: E402
-from filiera.platform import brand_scope, circuit  # noqa: E402
+from filiera.identity.models import Brand, Role, User, UserRole  # noqa: E402
+from filiera.journeys import openings  # noqa: E402
+from filiera.platform import brand_scope  # noqa: E402
 from filiera.platform import home as homes  # noqa: E402
-from filiera.routing.models import Agent, Connection  # noqa: E402
+from filiera.routing.models import Agent  # noqa: E402
 
 META_TOKEN = "meta-sim-page-token"
 
@@ -56,11 +55,10 @@ def main(arguments: list[str]) -> None:
     owner = _user(*OWNER)
     accounts = []
     for cast in BRANDS:
-        brand, _new = Brand.objects.get_or_create(
-            slug=cast.slug, defaults={"name": cast.name, "accent": cast.accent, "tagline": cast.tagline}
+        brand = Brand.objects.filter(slug=cast.slug).first() or openings.open_brand(
+            name=cast.name, slug=cast.slug, accent=cast.accent, tagline=cast.tagline
         )
         with brand_scope.use(brand.id):
-            pipeline.set_up_brand()
             _role(owner, Role.ADMIN)
             facts["users"].append(_signs_in(owner, Role.ADMIN, brand))
             sources = [_source(door, cast, base_url, owner) for door in SOURCES]
@@ -165,20 +163,9 @@ def _telephony(
         _key(f"cloudtalk:{cast.slug}"),
         _key(f"cloudtalk-events:{cast.slug}"),
     )
-    vault_key = VaultKey.objects.filter(service="cloudtalk").first() or vault.store(
-        service="cloudtalk", secret=f"{key_id}:{secret}", label="CloudTalk"
-    )
-    connection, _new = Connection.objects.update_or_create(
-        provider="cloudtalk",
-        brand_id=brand.id,
-        defaults={
-            "account": f"cloudtalk:{key_id}",
-            "base_url": f"{cloudtalk}/api",
-            "vault_key": vault_key,
-            "circuit": circuit.ensure(f"cloudtalk:{key_id}"),
-            "webhook_token_hash": hashlib.sha256(token.encode()).hexdigest(),
-        },
-    )
+    connection = openings.connect_cloudtalk(
+        brand=brand, key_id=key_id, key_secret=secret, base_url=f"{cloudtalk}/api", token=token
+    ).connection
     for order, agent in enumerate(cast.agents):
         user = _user(agent.name, agent.email(cast.slug))
         _role(user, Role.SALES)

@@ -1,0 +1,65 @@
+"""What an operator sets up from the command line before the workspace can do the rest."""
+
+import getpass
+import os
+import secrets
+import sys
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "filiera.settings")
+django.setup()
+
+from django.conf import settings  # noqa: E402
+
+from filiera.identity.models import Brand  # noqa: E402
+from filiera.journeys import openings  # noqa: E402
+from filiera.platform.console import gettext as _  # noqa: E402
+from filiera.platform.console import say  # noqa: E402
+from filiera.platform.refusals import Refused  # noqa: E402
+
+
+def open_brand(*, name: str, slug: str, owner_email: str, owner_name: str) -> int:
+    """Create a brand and its administrator; a password is made and shown once. Returns the exit code."""
+    password = secrets.token_urlsafe(12)
+    try:
+        brand = openings.open_brand(name=name, slug=slug)
+        known = openings.User.objects.filter(email=owner_email.strip().lower()).exists()
+        openings.give_role(
+            brand=brand, email=owner_email, name=owner_name, password="" if known else password
+        )
+    except Refused as refusal:
+        say(str(refusal))
+        return 1
+    say(_("Il marchio %(brand)s è pronto.") % {"brand": brand.name})
+    if known:
+        say(_("%(email)s lo amministra, con la password che ha già.") % {"email": owner_email})
+    else:
+        say(
+            _("Entra con %(email)s e la password %(password)s") % {"email": owner_email, "password": password}
+        )
+        say(_("Scrivila adesso: non la mostreremo più."))
+    return 0
+
+
+def connect_cloudtalk(*, slug: str, base_url: str) -> int:
+    """Ask for the account's key pair (or read it from two lines of standard input) and connect the brand."""
+    brand = Brand.objects.filter(slug=slug).first()
+    if brand is None:
+        say(_("Non c’è un marchio «%(slug)s».") % {"slug": slug})
+        return 1
+    if sys.stdin.isatty():
+        key_id, secret = input("Access key ID: "), getpass.getpass("Access key secret: ")
+    else:
+        key_id, secret = (sys.stdin.readline() for _line in range(2))
+    made = openings.connect_cloudtalk(
+        brand=brand,
+        key_id=key_id.strip(),
+        key_secret=secret.strip(),
+        base_url=base_url or openings.CLOUDTALK_URL,
+    )
+    say(_("Collegato. In CloudTalk, manda gli eventi delle chiamate a:"))
+    say(f"  {settings.BASE_URL}/api/v1/webhooks/cloudtalk/{made.connection.id}")
+    say(f"  Authorization: Bearer {made.token}")
+    say(_("Copia il gettone adesso: non lo mostreremo più."))
+    return 0
