@@ -24,8 +24,9 @@ class Contact(BrandRow):
 
     first_name = models.CharField(max_length=100, default="", blank=True)
     last_name = models.CharField(max_length=100, default="", blank=True)
-    # "first last", folded and lower case: prefix search by starts_with, which is leakproof.
+    # "first last" and "last first", folded and lower case: prefix search by starts_with, which is leakproof.
     name_key = models.CharField(max_length=201, default="", blank=True)
+    surname_key = models.CharField(max_length=201, default="", blank=True)
     email = models.CharField(max_length=255, null=True, blank=True)
     email_norm = models.CharField(max_length=255, null=True, blank=True)
     city = models.CharField(max_length=100, default="", blank=True)
@@ -53,8 +54,29 @@ class Contact(BrandRow):
             models.Index(fields=["brand_id", "email_norm"], name="contact_by_email"),
             models.Index(fields=["brand_id", "-last_lead_at", "-id"], name="contact_latest"),
             models.Index(fields=["brand_id", "status", "-last_lead_at", "-id"], name="contact_by_state"),
-            models.Index(fields=["brand_id", "name_key"], name="contact_by_name"),
+            models.Index(
+                fields=["brand_id", "marketing_source", "-last_lead_at", "-id"], name="contact_by_source"
+            ),
+            models.Index(
+                fields=["brand_id", "assigned_user", "-last_lead_at", "-id"], name="contact_by_owner"
+            ),
+            # starts_with uses an index of the C order only, whatever the database's own order is.
+            models.Index(
+                fields=["brand_id", "name_key"],
+                name="contact_by_name",
+                opclasses=["uuid_ops", "varchar_pattern_ops"],
+            ),
+            models.Index(
+                fields=["brand_id", "surname_key"],
+                name="contact_by_surname",
+                opclasses=["uuid_ops", "varchar_pattern_ops"],
+            ),
         ]
+
+    # What intake found out, on the rows that `commands.resolve` returns: known before this batch, and the
+    # number to dial ("" when there is none that can be dialled).
+    was_known: bool = True
+    dial_e164: str = ""
 
     def __str__(self) -> str:
         return self.full_name
@@ -97,7 +119,13 @@ class ContactPhone(BrandRow):
                 fields=["brand_id", "contact"], name="phone_one_primary", condition=models.Q(is_primary=True)
             ),
         ]
-        indexes = [models.Index(fields=["brand_id", "phone_e164"], name="phone_by_e164")]
+        indexes = [
+            models.Index(
+                fields=["brand_id", "phone_e164"],
+                name="phone_by_e164",
+                opclasses=["uuid_ops", "varchar_pattern_ops"],
+            )
+        ]
 
 
 class DuplicateSuggestion(BrandRow):
@@ -113,4 +141,6 @@ class DuplicateSuggestion(BrandRow):
     )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["brand_id", "contact", "other"], name="suggestion_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "contact", "other"], name="suggestion_once")
+        ]

@@ -67,8 +67,18 @@ def normalise(raw: str, default_country: str = "IT") -> NormalisedPhone:
     return _normalise(raw, default_country)
 
 
+def digits_of(raw: str) -> str:
+    """Return the digits of any text, in their order."""
+    return _NOT_A_DIGIT.sub("", _plain(raw))
+
+
+def _plain(raw: str) -> str:
+    """Turn full-width and other forms of digits into plain ones."""
+    return raw if raw.isascii() else unicodedata.normalize("NFKC", raw)
+
+
 def _normalise(raw: str, default_country: str) -> NormalisedPhone:
-    text = raw if raw.isascii() else unicodedata.normalize("NFKC", raw)
+    text = _plain(raw)
     digits = _NOT_A_DIGIT.sub("", text)
     if not digits:
         return _refuse(raw, Problem.NOT_A_NUMBER)
@@ -172,10 +182,15 @@ def explain(phone: NormalisedPhone) -> str:
         return counted + " " + _("Un cellulare italiano ne ha 9 o 10.")
     if len(phone.expected) == 1:
         return counted + " " + _("Ne servono %(digits)s.") % {"digits": phone.expected[0]}
-    return counted + " " + _("Ne servono da %(fewest)s a %(most)s.") % {
-        "fewest": phone.expected[0],
-        "most": phone.expected[-1],
-    }
+    return (
+        counted
+        + " "
+        + _("Ne servono da %(fewest)s a %(most)s.")
+        % {
+            "fewest": phone.expected[0],
+            "most": phone.expected[-1],
+        }
+    )
 
 
 @lru_cache(maxsize=1 << 14)

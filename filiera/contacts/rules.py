@@ -1,6 +1,7 @@
 """What identifies a person besides the telephone: the e-mail address and the name, as pure functions."""
 
 import re
+import unicodedata
 
 LONGEST_EMAIL, LONGEST_NAME = 255, 100
 
@@ -34,4 +35,19 @@ def split_at_first_space(full_name: str) -> tuple[str, str]:
 
 
 def full_name(first_name: str, last_name: str) -> str:
+    """Return both names as people say them."""
     return f"{first_name} {last_name}".strip()
+
+
+def folded(text: str) -> str:
+    """Return `text` in the form names are searched by: lower case, without accents, one space between words."""
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return " ".join(text.lower().split())
+
+
+def name_keys(first_name: str, last_name: str) -> tuple[str, str]:
+    """Return the two keys of a name, by first name and by last name; a prefix of either finds the person."""
+    longest = 2 * LONGEST_NAME + 1
+    first, last = folded(first_name), folded(last_name)
+    return f"{first} {last}".strip()[:longest], f"{last} {first}".strip()[:longest]

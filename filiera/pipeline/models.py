@@ -30,6 +30,22 @@ class Stage(BrandRow):
         return self.name
 
 
+class StageVersion(BrandRow):
+    """What a stage said from one moment on. Never changed: figures of the past are read with it (kpis.md 8)."""
+
+    stage = BrandForeignKey(Stage, on_delete=models.CASCADE, related_name="versions")
+    version = models.IntegerField()
+    lead_state = models.CharField(max_length=15, choices=LeadState, null=True)
+    probability = models.DecimalField(max_digits=5, decimal_places=2, null=True)
+    age_limit_days = models.IntegerField(null=True)
+    valid_from = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "stage", "version"], name="stage_version_once")
+        ]
+
+
 class Deal(BrandRow):
     """What may be sold to a person. At most one is open per contact (PIP-03)."""
 
@@ -75,8 +91,47 @@ class Deal(BrandRow):
                 fields=["brand_id", "current_stage", "-stage_entered_at", "-id"],
                 name="deal_on_board",
                 condition=models.Q(status="open"),
+                include=["amount"],
+            ),
+            models.Index(
+                fields=["brand_id", "status", "-closed_at", "-id"],
+                name="deal_closed_latest",
+                condition=~models.Q(status="open"),
+                include=["amount", "is_void"],
             ),
         ]
+
+
+class DealClosing(BrandRow):
+    """A deal was closed, on that day. A reopening reverses it on its own day and rewrites nothing (kpis.md 7)."""
+
+    deal = BrandForeignKey(Deal, on_delete=models.CASCADE, related_name="closings")
+    status = models.CharField(max_length=4, choices=Deal.Status)
+    is_void = models.BooleanField(default=False)
+    amount = models.DecimalField(max_digits=10, decimal_places=2, null=True)
+    lost_reason = models.TextField(default="")
+    owner_user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    closed_at = models.DateTimeField()
+    closed_by_user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    closed_by = models.CharField(max_length=20)
+    reopened_at = models.DateTimeField(null=True)
+    reopened_by_user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["brand_id", "deal"],
+                name="closing_one_standing",
+                condition=models.Q(reopened_at__isnull=True),
+            ),
+        ]
+        indexes = [models.Index(fields=["brand_id", "-closed_at"], name="closing_latest")]
 
 
 class StageHistory(BrandRow):
@@ -97,6 +152,7 @@ class StageHistory(BrandRow):
     changed_by_user = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )
+    # "user" for a person, otherwise what acted: intake, rule, ai, import, merge (PIP-07).
     changed_by = models.CharField(max_length=20)
     change_reason = models.CharField(max_length=20, choices=Reason)
     stage_version = models.IntegerField(default=1)
@@ -105,12 +161,15 @@ class StageHistory(BrandRow):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["brand_id", "deal"], name="history_one_open", condition=models.Q(exited_at__isnull=True)
+                fields=["brand_id", "deal"],
+                name="history_one_open",
+                condition=models.Q(exited_at__isnull=True),
             ),
             models.CheckConstraint(
                 condition=models.Q(exited_at__isnull=True) | models.Q(exited_at__gte=models.F("entered_at")),
                 name="history_ends_after_start",
             ),
+            models.CheckConstraint(condition=~models.Q(changed_by=""), name="history_names_an_actor"),
         ]
         indexes = [
             models.Index(fields=["brand_id", "-entered_at"], name="history_entered"),
@@ -124,7 +183,6 @@ class LeadEvent(BrandRow):
     contact = BrandForeignKey(Contact, related_name="lead_events")
     deal = BrandForeignKey(Deal, null=True, related_name="lead_events")
     submission = BrandForeignKey(Submission, null=True)
-    source_ref = models.UUIDField(null=True)
     source = models.TextField()
     # Of the sender, or the submission and the place in it: what makes a delivery count once (CAP-93).
     external_id = models.CharField(max_length=255)
@@ -191,7 +249,13 @@ class Activity(BrandRow):
     note = models.TextField(default="", blank=True)
     scheduled_at = models.DateTimeField(null=True, blank=True)
     duration_minutes = models.IntegerField(null=True, blank=True)
-    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    # Whose lead it was at that moment: later changes of owner do not move the figures (PIP-35).
+    owner_user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     occurred_at = models.DateTimeField(null=True, blank=True)
     direction = models.CharField(max_length=8, default="", blank=True)
     origin = models.CharField(max_length=9, choices=Origin, default=Origin.HUMAN)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
+from itertools import pairwise
 from uuid import UUID
 
 # The values of LeadState and Activity.Type; no model is imported, so that the rules stay tables.
@@ -113,7 +114,7 @@ def gaps(stays: Sequence[Stay]) -> list[tuple[datetime, datetime]]:
     in_order = sorted(stays, key=lambda stay: (stay.entered_at, stay.exited_at is None, stay.exited_at))
     return [
         (before.exited_at or after.entered_at, after.entered_at)
-        for before, after in zip(in_order, in_order[1:], strict=False)
+        for before, after in pairwise(in_order)
         if before.exited_at != after.entered_at
     ]
 
@@ -132,7 +133,12 @@ def is_paused(waiting_until: date | None, today: date) -> bool:
 
 
 def over_limit(
-    *, entered_at: datetime, now: datetime, age_limit_days: int | None, waiting_until: date | None, zone: tzinfo
+    *,
+    entered_at: datetime,
+    now: datetime,
+    age_limit_days: int | None,
+    waiting_until: date | None,
+    zone: tzinfo,
 ) -> bool:
     """Say whether a deal has stood in its stage longer than the stage allows, unless it is paused.
 

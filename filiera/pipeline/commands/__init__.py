@@ -1,0 +1,71 @@
+"""The verbs that write lead events, deals, stages and activities, one file per noun."""
+
+from filiera.pipeline.commands.activities import (
+    ActivityMissing,
+    PlannedTask,
+    cancel_activity,
+    edit_activity,
+    plan_tasks,
+    record_activity,
+)
+from filiera.pipeline.commands.deals import (
+    DealIsClosed,
+    DealMissing,
+    OpenDealExists,
+    Ownership,
+    StaleObject,
+    close_deal,
+    edit_deal,
+    give_owners,
+    move_deal,
+    open_deal,
+    reopen_deal,
+    void_deal,
+)
+from filiera.pipeline.commands.intake import Lead, open_leads
+from filiera.pipeline.commands.leads import delete_leads, edit_lead, restore_leads, set_lead_state
+from filiera.pipeline.commands.stages import (
+    StageInUse,
+    StageMissing,
+    create_stage,
+    delete_stage,
+    edit_stage,
+    reorder_stages,
+    set_state_rule,
+    set_up_brand,
+)
+
+__all__ = [
+    "ActivityMissing",
+    "DealIsClosed",
+    "DealMissing",
+    "Lead",
+    "OpenDealExists",
+    "Ownership",
+    "PlannedTask",
+    "StageInUse",
+    "StageMissing",
+    "StaleObject",
+    "cancel_activity",
+    "close_deal",
+    "create_stage",
+    "delete_leads",
+    "delete_stage",
+    "edit_activity",
+    "edit_deal",
+    "edit_lead",
+    "edit_stage",
+    "give_owners",
+    "move_deal",
+    "open_deal",
+    "open_leads",
+    "plan_tasks",
+    "record_activity",
+    "reopen_deal",
+    "reorder_stages",
+    "restore_leads",
+    "set_lead_state",
+    "set_state_rule",
+    "set_up_brand",
+    "void_deal",
+]

@@ -1,0 +1,264 @@
+"""What people do about a lead, what they mean to do, and what that does to the lead's state."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from filiera.contacts.commands import ContactMissing
+from filiera.contacts.models import Contact
+from filiera.pipeline import moves, rules
+from filiera.pipeline.commands import deals
+from filiera.pipeline.models import Activity, Deal, StateRule
+from filiera.platform import brand_scope, bulk, events, live
+from filiera.platform.ids import new_id
+from filiera.platform.models import SiteSetting
+from filiera.platform.refusals import Invalid, Missing
+
+ALLOW_REGRESSION = "lead_state.allow_regression"
+"""The brand setting that lets rules move a lead backwards too (PIP-17)."""
+
+
+class ActivityMissing(Missing):
+    """There is no such activity in this brand."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Questa attività non c’è, o non è più qui."))
+
+
+@transaction.atomic
+def record_activity(
+    *,
+    contact_id: UUID,
+    type: str,  # noqa: A002 - the word of the contract
+    now: datetime,
+    user_id: UUID | None = None,
+    deal_id: UUID | None = None,
+    title: str = "",
+    note: str = "",
+    status: str = Activity.Status.DONE,
+    scheduled_at: datetime | None = None,
+    duration_minutes: int | None = None,
+    occurred_at: datetime | None = None,
+    direction: str = "",
+    origin: str = Activity.Origin.HUMAN,
+    outcome: str = "",
+    talking_seconds: int | None = None,
+    cause: str | None = None,
+    sync_google_calendar: bool = False,
+) -> Activity:
+    """Write an activity and what follows from it, all or nothing: the lead's state, its stage, the history (PIP-23).
+
+    `deal_id` defaults to the person's open deal. `occurred_at` is when it was done, now unless given; an activity
+    of the future is planned with `status="planned"` and `scheduled_at`. `direction` is incoming or outgoing.
+    `cause` names what made it, for a rule: the same cause again returns the activity that is there. Raises
+    ContactMissing, DealMissing, Invalid for an unknown type or status. The new state is `activity.contact.status`.
+    """
+    _check(type, status)
+    contact = Contact.objects.select_for_update(no_key=True).filter(id=contact_id, deleted_at=None).first()
+    if contact is None:
+        raise ContactMissing
+    if cause is not None and (there := Activity.objects.filter(cause=cause).first()):
+        there.contact = contact
+        return there
+    deal = _deal_of(contact, deal_id)
+    is_done = status == Activity.Status.DONE
+    activity = Activity.objects.create(
+        id=new_id(),
+        contact=contact,
+        deal=deal,
+        type=type,
+        status=status,
+        title=title[:255],
+        note=note,
+        scheduled_at=scheduled_at,
+        duration_minutes=duration_minutes,
+        user_id=user_id,
+        owner_user_id=(deal.owner_user_id if deal else None) or contact.assigned_user_id,
+        occurred_at=(occurred_at or now) if is_done else None,
+        direction=direction,
+        origin=origin,
+        outcome=outcome,
+        talking_seconds=talking_seconds,
+        cause=cause,
+        sync_google_calendar=sync_google_calendar,
+        created_at=now,
+        updated_at=now,
+    )
+    events.record(kind="activity.created", subject_id=activity.id, at=now, data=_facts(activity))
+    _apply_rule(contact, deal, activity, now=now)
+    live.announce("leads", "board")
+    return activity
+
+
+@transaction.atomic
+def edit_activity(*, activity_id: UUID, changes: dict[str, Any], now: datetime) -> Activity:
+    """Change an activity: type, note, title, scheduled_at, duration_minutes, user_id, status, outcome, direction,
+    talking_seconds. Doing what was planned acts as if it were recorded now.
+
+    Raises ActivityMissing, Invalid.
+    """
+    allowed = {"type", "note", "title", "scheduled_at", "duration_minutes", "user_id", "status", "outcome"}
+    allowed |= {"direction", "talking_seconds", "occurred_at"}
+    if unknown := changes.keys() - allowed:
+        raise Invalid(
+            _("Alcuni campi non si cambiano qui."),
+            details={name: [_("Non si cambia.")] for name in sorted(unknown)},
+        )
+    contact, activity = _locked(activity_id)
+    before = (activity.type, activity.status)
+    for name, value in changes.items():
+        setattr(activity, name, value)
+    _check(activity.type, activity.status)
+    if activity.status == Activity.Status.DONE and activity.occurred_at is None:
+        activity.occurred_at = now
+    activity.updated_at = now
+    activity.save()
+    if (activity.type, activity.status) != before:
+        _apply_rule(contact, _deal_of(contact, activity.deal_id), activity, now=now)
+    live.announce("leads", "board")
+    return activity
+
+
+@transaction.atomic
+def cancel_activity(*, activity_id: UUID, now: datetime) -> Activity:
+    """Take an activity back: the row stays, cancelled, because figures were made with it. Raises ActivityMissing."""
+    _contact, activity = _locked(activity_id)
+    activity.status, activity.updated_at = Activity.Status.CANCELLED, now
+    activity.save(update_fields=["status", "updated_at"])
+    live.announce("leads", "board")
+    return activity
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """Work for a person: a planned activity. `user_id` None while nobody is assigned.
+
+    `cause` is unique in the brand, so that the same reason plans one task however often it is met.
+    """
+
+    contact_id: UUID
+    deal_id: UUID | None
+    type: str
+    title: str
+    cause: str
+    note: str = ""
+    user_id: UUID | None = None
+    scheduled_at: datetime | None = None
+
+
+def plan_tasks(tasks: Sequence[PlannedTask], *, now: datetime) -> None:
+    """Plan work made by rules, with one statement; a cause that has its task already adds nothing (ROU-44, CAP-89)."""
+    brand_id = brand_scope.current()
+    bulk.insert(
+        Activity,
+        (
+            *("id", "brand_id", "contact_id", "deal_id", "type", "status", "title", "note", "scheduled_at"),
+            *("user_id", "owner_user_id", "direction", "origin", "outcome", "cause", "sync_google_calendar"),
+            *("google_calendar_event_id", "google_etag", "created_at", "updated_at"),
+        ),
+        [
+            (
+                *(
+                    new_id(),
+                    brand_id,
+                    task.contact_id,
+                    task.deal_id,
+                    task.type,
+                    Activity.Status.PLANNED.value,
+                ),
+                *(task.title[:255], task.note, task.scheduled_at, task.user_id, task.user_id),
+                *("", Activity.Origin.AUTOMATIC.value, "", task.cause, False, "", "", now, now),
+            )
+            for task in tasks
+        ],
+        on_conflict="(brand_id, cause) do nothing",
+    )
+    if tasks:
+        live.announce("leads", "board")
+
+
+def _apply_rule(contact: Contact, deal: Deal | None, activity: Activity, *, now: datetime) -> None:
+    """Let the brand's rule for this activity move the lead, and its deal with it (PIP-16 to PIP-19)."""
+    target = rules.state_after(
+        current=contact.status,
+        activity_type=activity.type,
+        activity_status=activity.status,
+        rules=dict(StateRule.objects.values_list("activity_type", "lead_state")),
+        allow_regression=_allows_regression(),
+    )
+    if target is None:
+        return
+    if deal is not None and deal.status != Deal.Status.OPEN:
+        deal = _deal_of(contact, None)
+    if target in moves.TERMINAL:
+        status = moves.TERMINAL[target]
+        if deal is None and status == Deal.Status.WON:
+            deal = _reopened_for_the_order(contact, now=now)
+        if deal is not None:
+            deals.finish(contact, deal, status=status, cause=moves.RULE, now=now, lost_reason=activity.note)
+    elif deal is not None and (stage := moves.stage_for_state(target)) and stage.id != deal.current_stage_id:
+        deals.move(contact, deal, stage, cause=moves.RULE, now=now)
+    moves.set_state(contact, target, now=now)
+
+
+def _reopened_for_the_order(contact: Contact, *, now: datetime) -> Deal | None:
+    """A lost lead who orders after all: the deal that was lost is the one that is won."""
+    lost = (
+        Deal.objects.select_for_update(no_key=True)
+        .filter(contact_id=contact.id, status=Deal.Status.LOST, is_void=False)
+        .order_by("-opened_at")
+        .first()
+    )
+    if lost is not None:
+        deals.reopen(contact, lost, cause=moves.RULE, now=now)
+    return lost
+
+
+def _deal_of(contact: Contact, deal_id: UUID | None) -> Deal | None:
+    """Return the deal given, or the person's open one, locked. Raises DealMissing."""
+    rows = Deal.objects.select_for_update(no_key=True).filter(contact_id=contact.id)
+    deal = rows.filter(id=deal_id).first() if deal_id else rows.filter(status=Deal.Status.OPEN).first()
+    if deal_id and deal is None:
+        raise deals.DealMissing
+    return deal
+
+
+def _allows_regression() -> bool:
+    value = SiteSetting.objects.filter(setting_key=ALLOW_REGRESSION).values_list("setting_value", flat=True)
+    return value.first() is True
+
+
+def _check(kind: str, status: str) -> None:
+    if kind not in Activity.Type:
+        known = ", ".join(str(known_kind.label) for known_kind in Activity.Type)
+        raise Invalid(
+            _("Tipo di attività sconosciuto."),
+            details={"tipo": [_("Scegli tra: %(types)s.") % {"types": known}]},
+        )
+    if status not in Activity.Status:
+        raise Invalid(_("Stato dell’attività sconosciuto."), details={"status": [", ".join(Activity.Status)]})
+
+
+def _locked(activity_id: UUID) -> tuple[Contact, Activity]:
+    contact_id = Activity.objects.filter(id=activity_id).values_list("contact_id", flat=True).first()
+    if contact_id is None:
+        raise ActivityMissing
+    contact = Contact.objects.select_for_update(no_key=True).get(id=contact_id)
+    activity = Activity.objects.select_for_update(no_key=True).get(id=activity_id)
+    activity.contact = contact
+    return contact, activity
+
+
+def _facts(activity: Activity) -> dict[str, Any]:
+    return {
+        "contact_id": str(activity.contact_id),
+        "deal_id": str(activity.deal_id) if activity.deal_id else None,
+        "type": activity.type,
+        "status": activity.status,
+        "user_id": str(activity.user_id) if activity.user_id else None,
+    }

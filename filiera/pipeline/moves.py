@@ -1,0 +1,149 @@
+"""How a deal moves: the steps shared by every verb that moves one, on rows the verb has locked.
+
+A deal and its person are always locked in the order person, deal: intake, people and rules meet without deadlock.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from filiera.contacts.models import Contact, LeadState
+from filiera.pipeline.models import Deal, DealClosing, Stage, StageHistory
+from filiera.platform import events
+from filiera.platform.ids import new_id
+
+TERMINAL = {LeadState.CHIUSO_VINTO.value: Deal.Status.WON, LeadState.PERSO.value: Deal.Status.LOST}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who or what moves a deal, and why (PIP-06, PIP-07)."""
+
+    user_id: UUID | None
+    by: str
+    reason: str
+
+    @classmethod
+    def person(cls, user_id: UUID | None, reason: str = StageHistory.Reason.MANUAL) -> "Cause":
+        """A person did it; without one it was the house's own doing, named by its reason."""
+        return cls(user_id, "user" if user_id else reason, reason)
+
+
+RULE = Cause(None, "rule", StageHistory.Reason.RULE)
+
+
+def stage_for_state(state: str) -> Stage | None:
+    """Return the first active stage that stands for a lead state, or None (PIP-18)."""
+    return Stage.objects.filter(lead_state=state, is_active=True).order_by("order_index", "id").first()
+
+
+def first_stage() -> Stage | None:
+    """Return the stage new deals open in: the first active one (PIP-13)."""
+    return Stage.objects.filter(is_active=True).order_by("order_index", "id").first()
+
+
+def enter(deal: Deal, stage: Stage | None, *, cause: Cause, now: datetime) -> datetime:
+    """Put a locked deal into `stage`, or nowhere, closing the stay it was in with the same instant.
+
+    Returns that instant: `now`, or the moment the last stay began when clocks of two machines disagree. Changes the
+    deal in memory; the caller saves it.
+    """
+    at = leave(deal, now=now)
+    deal.current_stage, deal.stage_entered_at = stage, at if stage else None
+    if stage is not None:
+        StageHistory.objects.create(
+            brand_id=deal.brand_id,
+            deal_id=deal.id,
+            stage_id=stage.id,
+            entered_at=at,
+            changed_by_user_id=cause.user_id,
+            changed_by=cause.by,
+            change_reason=cause.reason,
+            stage_version=stage.version,
+            created_at=now,
+        )
+    return at
+
+
+def leave(deal: Deal, *, now: datetime) -> datetime:
+    """Close the open stay of a locked deal, if there is one, and return the instant it ended."""
+    open_stay = StageHistory.objects.filter(deal_id=deal.id, exited_at__isnull=True).first()
+    if open_stay is None:
+        last = StageHistory.objects.filter(deal_id=deal.id).order_by("-entered_at").first()
+        return max(now, last.exited_at) if last and last.exited_at else now
+    open_stay.exited_at = max(now, open_stay.entered_at)
+    open_stay.save(update_fields=["exited_at"])
+    return open_stay.exited_at
+
+
+def set_state(contact: Contact, state: str, *, now: datetime) -> None:
+    """Write the lead state of a locked person."""
+    if contact.status != state:
+        contact.status, contact.updated_at = state, now
+        contact.save(update_fields=["status", "updated_at"])
+
+
+def end(
+    deal: Deal,
+    *,
+    status: str,
+    cause: Cause,
+    now: datetime,
+    lost_reason: str = "",
+    amount: Decimal | None = None,
+    is_void: bool = False,
+) -> None:
+    """Close a locked open deal, end its stay, and write the fact that figures are made of. Saves the deal."""
+    at = leave(deal, now=now)
+    deal.status, deal.closed_at, deal.is_void, deal.lost_reason = status, at, is_void, lost_reason
+    deal.waiting_until = None
+    if amount is not None:
+        deal.amount = amount
+    save(deal, now=now)
+    DealClosing.objects.create(
+        id=new_id(),
+        brand_id=deal.brand_id,
+        deal_id=deal.id,
+        status=status,
+        is_void=is_void,
+        amount=deal.amount,
+        lost_reason=lost_reason,
+        owner_user_id=deal.owner_user_id,
+        closed_at=at,
+        closed_by_user_id=cause.user_id,
+        closed_by=cause.by,
+    )
+    events.record(
+        kind="deal.closed",
+        subject_id=deal.id,
+        at=at,
+        data=_facts(deal, cause) | {"status": status, "is_void": is_void, "lost_reason": lost_reason},
+    )
+
+
+def announce_stage(deal: Deal, from_stage_id: UUID | None, *, cause: Cause, at: datetime) -> None:
+    """Record that a deal changed stage."""
+    events.record(
+        kind="deal.stage_changed",
+        subject_id=deal.id,
+        at=at,
+        data=_facts(deal, cause)
+        | {"from_stage_id": str(from_stage_id) if from_stage_id else None, "reason": cause.reason},
+    )
+
+
+def save(deal: Deal, *, now: datetime) -> None:
+    """Write a locked deal with its next version, so that whoever saw the old one is told (PIP-30)."""
+    deal.version += 1
+    deal.updated_at = now
+    deal.save()
+
+
+def _facts(deal: Deal, cause: Cause) -> dict[str, str | None]:
+    return {
+        "contact_id": str(deal.contact_id),
+        "stage_id": str(deal.current_stage_id) if deal.current_stage_id else None,
+        "user_id": str(cause.user_id) if cause.user_id else None,
+        "by": cause.by,
+    }
