@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import count
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -368,7 +368,9 @@ class Exchange(Simulator):
             self.move(account, call.agent, "calling")
         self._emit_call(account, "call.started", call, agent_id=None if knobs.null_agent_on_start else ...)
         self._emit_call(account, "call.ringing", call)
-        word = await self._hand_within(call, plan.pickup_after_s if plan.agent_picks_up else knobs.ring_s)
+        rings_s = plan.pickup_after_s if plan.agent_picks_up else knobs.ring_s
+        word, lasted_s = await self._hand_within(call, rings_s)
+        call.waiting_time = round(lasted_s)
         if word == "answer" or (word is None and plan.agent_picks_up):
             call.state, call.agent_answered_at = "dialling", now()
             call.agent_leg.set()
@@ -379,21 +381,18 @@ class Exchange(Simulator):
         await self._end(account, call, plan)
 
     async def _dial_customer(self, account: Account, call: Call, plan: Plan) -> None:
-        word = await self._hand_within(call, self.knobs.customer_ring_s)
+        word, _ = await self._hand_within(call, self.knobs.customer_ring_s)
         if word == "hangup" or (word is None and not plan.customer_picks_up):
             return
         call.state, call.customer_answered_at = "talking", now()
         if self.knobs.answered_means == "customer":
             self._emit_call(account, "call.answered", call)
-        await self._hand_within(call, plan.talk_s)
-        call.talking_time = max(1, round(self._simulated(now() - call.customer_answered_at)))
+        _, lasted_s = await self._hand_within(call, plan.talk_s)
+        call.talking_time = max(1, round(lasted_s))
 
     async def _end(self, account: Account, call: Call, plan: Plan) -> None:
         knobs = self.knobs
         call.state, call.ended_at, call.call_id = "ended", now(), str(next(self._call_ids))
-        call.waiting_time = round(
-            self._simulated((call.agent_answered_at or call.ended_at) - call.started_at)
-        )
         self.count("calls talked" if call.talking_time else "calls missed")
         recording = (
             RECORDING.format(call_id=call.call_id, call_uuid=call.call_uuid) if call.talking_time else None
@@ -419,15 +418,17 @@ class Exchange(Simulator):
         await self.wait(self.knobs.cdr_delay_s)
         call.listed = True
 
-    async def _hand_within(self, call: Call, simulated_s: float) -> str | None:
-        """Wait for somebody on the page to decide ("answer", "hangup"); None when the time is over."""
-        try:
-            return await asyncio.wait_for(call.hand.get(), simulated_s / self.knobs.time_scale)
-        except TimeoutError:
-            return None
+    async def _hand_within(self, call: Call, simulated_s: float) -> tuple[str | None, float]:
+        """Wait for somebody on the page to decide ("answer", "hangup"), None when the time is over.
 
-    def _simulated(self, real: timedelta) -> float:
-        return real.total_seconds() * self.knobs.time_scale
+        The second value is how long that took, in simulated seconds.
+        """
+        began = time.monotonic()
+        try:
+            word = await asyncio.wait_for(call.hand.get(), simulated_s / self.knobs.time_scale)
+        except TimeoutError:
+            return None, simulated_s
+        return word, (time.monotonic() - began) * self.knobs.time_scale
 
     # ── events ──────────────────────────────────────────────────────────────
 

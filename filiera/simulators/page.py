@@ -29,14 +29,18 @@ ROWS_SHOWN = 40
 Words = gettext.NullTranslations
 
 
-@cache
-def _english() -> Words:
-    return gettext.translation("django", HERE / "locale", languages=["en"], fallback=True)
+def language_of(request: Request) -> str:
+    """Return "en" when the browser asks for English first, otherwise "it"."""
+    return "en" if request.header("accept-language").lower().startswith("en") else "it"
 
 
 def words_for(request: Request) -> Words:
-    """Return the reader's language: English when the browser asks for it first, otherwise Italian."""
-    return _english() if request.header("accept-language").lower().startswith("en") else Words()
+    return _english() if language_of(request) == "en" else Words()
+
+
+@cache
+def _english() -> Words:
+    return gettext.translation("django", HERE / "locale", languages=["en"], fallback=True)
 
 
 def asset(name: str) -> Answer:
@@ -46,9 +50,8 @@ def asset(name: str) -> Answer:
 
 def whole(simulator: Simulator, request: Request) -> str:
     words = words_for(request)
-    language = "en" if words is _english() else "it"
     return f"""<!doctype html>
-<html lang="{language}">
+<html lang="{language_of(request)}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
