@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from filiera import serving
-from filiera.platform import database, supervisor
+from filiera.platform import backup, database, supervisor
 from filiera.platform import home as homes
 from filiera.platform.console import gettext as _
 from filiera.platform.console import say
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int | None] = options.run
     try:
         return run(options) or 0
-    except (serving.CannotStart, database.DatabaseTrouble) as trouble:
+    except (serving.CannotStart, database.DatabaseTrouble, backup.BackupTrouble) as trouble:
         say(str(trouble))
         return 1
     except KeyboardInterrupt:
@@ -71,16 +71,13 @@ def _demo(options: argparse.Namespace) -> None:
     demo.run(traffic=options.traffic)
 
 
-def _backup(options: argparse.Namespace) -> int:
-    from filiera.platform import backup
-
-    return backup.main_backup(options.folder)
+def _backup(options: argparse.Namespace) -> None:
+    backup.run_backup(options.folder)
 
 
-def _restore(options: argparse.Namespace) -> int:
-    from filiera.platform import backup
-
-    return backup.main_restore(options.folder, options.stamp)
+def _restore(options: argparse.Namespace) -> None:
+    with serving.only_one(homes.folder()):
+        backup.run_restore(options.folder, options.stamp)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -112,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--traffic", action="store_true", help=_("con un flusso continuo di contatti inventati")
     )
-    backup = command("backup", _backup, _("salva una copia cifrata del database"))
-    backup.add_argument("--folder", type=Path, help=_("dove (di norma la cartella backups dei dati)"))
+    backup_ = command("backup", _backup, _("salva una copia cifrata del database"))
+    backup_.add_argument("--folder", type=Path, help=_("dove (di norma la cartella backups dei dati)"))
     restore = command("restore", _restore, _("rimette una copia in un'installazione vuota"))
     restore.add_argument("stamp", nargs="?", help=_("quale, per esempio 20260110_031500; senza, le elenca"))
     restore.add_argument("--folder", type=Path, help=_("dove cercarle"))

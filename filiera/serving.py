@@ -46,7 +46,7 @@ def up(
     Raises CannotStart, DatabaseTrouble.
     """
     host, port = address()
-    with _only_one(home):
+    with only_one(home):
         _refuse_busy_port(host, port)
         prepare(home)
         before()
@@ -176,7 +176,8 @@ def _keep_database(home: Path) -> None:
 
 
 @contextmanager
-def _only_one(home: Path) -> Iterator[None]:
+def only_one(home: Path) -> Iterator[None]:
+    """Hold this home alone, so that two houses do not run on it, nor one while it is restored."""
     handle = os.open(homes.subfolder(home, "locks") / "up", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -83,7 +83,8 @@ def _template_name() -> str:
     digest = hashlib.sha256()
     for migration in sorted(ROOT.glob("filiera/*/migrations/*.py")):
         digest.update(migration.read_bytes())
-    digest.update((ROOT / "filiera/platform/migration_operations.py").read_bytes())
+    for name in ("migration_operations.py", "database.py"):
+        digest.update((ROOT / "filiera/platform" / name).read_bytes())
     return f"template_{digest.hexdigest()[:16]}"
 
 

@@ -474,7 +474,7 @@ def _grant(admin: psycopg.Connection, urls: Dsns) -> None:
     for statement in (
         "grant connect, create, temporary on database {database} to {owner}",
         "grant connect on database {database} to {app}, {platform}",
-        "grant usage, create on schema public to {owner} with grant option",
+        "alter schema public owner to {owner}",
         "grant usage on schema public to {app}, {platform}",
         # A function that runs with its owner's rights is nobody's by default.
         "alter default privileges for role {owner} revoke execute on functions from public",

@@ -35,7 +35,11 @@ def test_health_names_each_part_and_is_healthy_while_a_worker_lives() -> None:
 def test_health_is_degraded_but_answers_200_when_the_worker_fell_silent() -> None:
     alive(ago=timedelta(minutes=2))
     answer = Client().get("/health")
-    assert (answer.status_code, answer.json()["status"], answer.json()["checks"]["queue"]) == (200, "degraded", "error")
+    assert (answer.status_code, answer.json()["status"], answer.json()["checks"]["queue"]) == (
+        200,
+        "degraded",
+        "error",
+    )
 
 
 @pytest.mark.django_db
@@ -48,7 +52,9 @@ def test_the_versioned_health_stands_in_the_envelope_and_echoes_the_request_id()
     assert body["meta"]["request_id"] == answer["X-Request-ID"] == "probe-7"
 
 
-def test_health_answers_503_without_a_word_of_the_failure_when_the_database_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_answers_503_and_no_word_of_the_failure_without_a_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def gone() -> bool:
         raise OperationalError("could not connect to /secret/place")
 

@@ -14,7 +14,15 @@ from filiera.platform.models import SystemLog
 
 def line(message: str, *arguments: object, exc_info: object = None, **extra: object) -> dict[str, object]:
     record = logging.getLogger("filiera.capture").makeRecord(
-        "filiera.capture", logging.ERROR, __file__, 7, message, arguments, exc_info, "accept", extra  # type: ignore[arg-type]
+        "filiera.capture",
+        logging.ERROR,
+        __file__,
+        7,
+        message,
+        arguments,
+        exc_info,
+        "accept",
+        extra,  # type: ignore[arg-type]
     )
     parsed: dict[str, object] = json.loads(logs.JsonFormatter().format(record))
     return parsed
@@ -61,7 +69,12 @@ def test_secrets_numbers_and_addresses_are_masked(written: str, masked: str) -> 
 
 @pytest.mark.parametrize(
     "harmless",
-    ["req-0192f0c1-3510-7001-8234-0123456789ab", "2026-11-21T23:14:00.123Z", "500 leads in 0.123456 s", "port 8000"],
+    [
+        "req-0192f0c1-3510-7001-8234-0123456789ab",
+        "2026-11-21T23:14:00.123Z",
+        "500 leads in 0.123456 s",
+        "port 8000",
+    ],
 )
 def test_ids_moments_and_figures_stay_readable(harmless: str) -> None:
     assert line("%s", harmless)["message"] == harmless
