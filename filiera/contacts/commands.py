@@ -11,9 +11,9 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from filiera.contacts import phones, rules
-from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, LeadState
+from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
 from filiera.contacts.phones import NormalisedPhone
-from filiera.platform import brand_scope, bulk, events
+from filiera.platform import brand_scope, bulk, events, instances
 from filiera.platform.ids import new_id
 from filiera.platform.refusals import Invalid, Missing
 
@@ -131,26 +131,27 @@ class _Recognition:
     def _new_person(self, lead: "IncomingLead", email: str | None) -> Contact:
         first, last = rules.present(lead.first_name), rules.present(lead.last_name)
         name_key, surname_key = rules.name_keys(first, last)
-        contact = Contact(
-            id=new_id(),
-            brand_id=self.brand_id,
-            first_name=first[: rules.LONGEST_NAME],
-            last_name=last[: rules.LONGEST_NAME],
-            name_key=name_key,
-            surname_key=surname_key,
-            email=rules.present(lead.email)[: rules.LONGEST_EMAIL] or None,
-            email_norm=email,
-            city=rules.present(lead.city)[:100],
-            cap=rules.present(lead.cap)[:10],
-            company_name=rules.present(lead.company)[:255],
-            age=_human_age(lead.age),
-            status=LeadState.NUOVO.value,
-            notes="",
-            marketing_source_id=lead.marketing_source_id,
-            external_ids=_external_ids(lead),
-            last_lead_at=lead.received_at,
-            created_at=self.now,
-            updated_at=self.now,
+        contact = instances.made(
+            Contact,
+            {
+                "id": new_id(),
+                "brand_id": self.brand_id,
+                "first_name": first[: rules.LONGEST_NAME],
+                "last_name": last[: rules.LONGEST_NAME],
+                "name_key": name_key,
+                "surname_key": surname_key,
+                "email": rules.present(lead.email)[: rules.LONGEST_EMAIL] or None,
+                "email_norm": email,
+                "city": rules.present(lead.city)[:100],
+                "cap": rules.present(lead.cap)[:10],
+                "company_name": rules.present(lead.company)[:255],
+                "age": _human_age(lead.age),
+                "marketing_source_id": lead.marketing_source_id,
+                "external_ids": _external_ids(lead),
+                "last_lead_at": lead.received_at,
+                "created_at": self.now,
+                "updated_at": self.now,
+            },
         )
         contact.was_known = False
         self.new_contacts.append(contact)
@@ -238,21 +239,29 @@ def _take_turns(brand_id: UUID, keys: Iterable[str]) -> None:
 
 
 def _known(numbers: set[str], addresses: set[str]) -> list[tuple[str, UUID]]:
-    """Return (E.164 number or address, contact id) of what this brand knows; the oldest person of an address."""
+    """Return (E.164 number or address, contact id) of what this brand knows; the oldest person of an address.
+
+    One look into the index for each key, whatever the planner believes about a brand that is growing fast: hence
+    the lateral joins with a limit, which it cannot turn into a scan of the brand.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            (select phone.phone_e164, phone.contact_id
-             from jsonb_array_elements_text(%s::jsonb) as wanted
-             join contacts_contactphone phone on phone.phone_e164 = wanted
-             where phone.is_match_key and phone.is_active
-             order by phone.created_at desc)
+            select wanted, found.contact_id
+            from jsonb_array_elements_text(%s::jsonb) as wanted
+            cross join lateral (
+                select contact_id from contacts_contactphone
+                where phone_e164 = wanted and is_match_key and is_active
+                order by created_at, id limit 1
+            ) found
             union all
-            (select distinct on (contact.email_norm) contact.email_norm, contact.id
-             from jsonb_array_elements_text(%s::jsonb) as wanted
-             join contacts_contact contact on contact.email_norm = wanted
-             where contact.deleted_at is null
-             order by contact.email_norm, contact.created_at, contact.id)
+            select wanted, found.id
+            from jsonb_array_elements_text(%s::jsonb) as wanted
+            cross join lateral (
+                select id from contacts_contact
+                where email_norm = wanted and deleted_at is null
+                order by created_at, id limit 1
+            ) found
             """,
             [_json(list(numbers)), _json(list(addresses))],
         )

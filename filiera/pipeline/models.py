@@ -214,7 +214,6 @@ class LeadEvent(BrandRow):
         ]
         indexes = [
             models.Index(fields=["brand_id", "contact", "-received_at"], name="lead_event_by_contact"),
-            models.Index(fields=["brand_id", "deal"], name="lead_event_by_deal"),
             models.Index(fields=["brand_id", "submission"], name="lead_event_by_submission"),
             models.Index(fields=["brand_id", "-received_at", "-id"], name="lead_event_latest"),
         ]

@@ -13,7 +13,7 @@ from filiera.contacts import phones
 from filiera.contacts.models import Contact, LeadState
 from filiera.pipeline import moves
 from filiera.pipeline.models import Deal, LeadEvent, StageHistory
-from filiera.platform import brand_scope, bulk, events, live
+from filiera.platform import brand_scope, bulk, events, instances, live
 from filiera.platform.ids import new_id
 
 if TYPE_CHECKING:
@@ -104,43 +104,51 @@ class _Intake:
         return leads
 
     def _open_deal(self, lead: "IncomingLead", person: Contact) -> Deal:
-        deal = Deal(
-            id=new_id(),
-            brand_id=self.brand_id,
-            contact=person,
-            status=Deal.Status.OPEN.value,
-            current_stage=self.stage,
-            title=title_of(lead.service_code, lead.package_code),
-            owner_user_id=person.assigned_user_id,
-            stage_entered_at=self.now if self.stage else None,
-            opened_at=self.now,
-            created_at=self.now,
-            updated_at=self.now,
+        stage = self.stage
+        deal = instances.made(
+            Deal,
+            {
+                "id": new_id(),
+                "brand_id": self.brand_id,
+                "contact_id": person.id,
+                "current_stage_id": stage.id if stage else None,
+                "title": title_of(lead.service_code, lead.package_code),
+                "owner_user_id": person.assigned_user_id,
+                "stage_entered_at": self.now if stage else None,
+                "opened_at": self.now,
+                "created_at": self.now,
+                "updated_at": self.now,
+            },
+            {"contact": person, "current_stage": stage} if stage else {"contact": person},
         )
         self.new_deals.append(deal)
         return deal
 
     def _event(self, lead: "IncomingLead", person: Contact, deal: Deal, external_id: str) -> LeadEvent:
-        event = LeadEvent(
-            id=new_id(),
-            brand_id=self.brand_id,
-            contact=person,
-            deal=deal,
-            submission_id=lead.submission_id,
-            source=lead.source_name,
-            external_id=external_id,
-            marketing_source_id=lead.marketing_source_id,
-            occurred_at=lead.occurred_at,
-            received_at=lead.received_at,
-            requested_service=lead.service_code,
-            requested_package=lead.package_code,
-            wants_contract=lead.wants_contract,
-            wants_brochure=lead.wants_brochure,
-            message=lead.notes,
-            payload=_as_it_came(lead),
-            is_test=lead.is_test,
-            created_at=self.now,
-            updated_at=self.now,
+        event = instances.made(
+            LeadEvent,
+            {
+                "id": new_id(),
+                "brand_id": self.brand_id,
+                "contact_id": person.id,
+                "deal_id": deal.id,
+                "submission_id": lead.submission_id,
+                "source": lead.source_name,
+                "external_id": external_id,
+                "marketing_source_id": lead.marketing_source_id,
+                "occurred_at": lead.occurred_at,
+                "received_at": lead.received_at,
+                "requested_service": lead.service_code,
+                "requested_package": lead.package_code,
+                "wants_contract": lead.wants_contract,
+                "wants_brochure": lead.wants_brochure,
+                "message": lead.notes,
+                "payload": _as_it_came(lead),
+                "is_test": lead.is_test,
+                "created_at": self.now,
+                "updated_at": self.now,
+            },
+            {"contact": person, "deal": deal},
         )
         self.new_events.append(event)
         return event
@@ -219,9 +227,11 @@ def _known_events(keys: list[tuple[str, str]]) -> dict[tuple[str, str], LeadEven
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            select event.id from jsonb_array_elements(%s::jsonb) as wanted
-            join pipeline_leadevent event
-                on event.source = wanted->>0 and event.external_id = wanted->>1
+            select found.id from jsonb_array_elements(%s::jsonb) as wanted
+            cross join lateral (
+                select id from pipeline_leadevent
+                where source = wanted->>0 and external_id = wanted->>1 limit 1
+            ) found
             """,
             [orjson.dumps(keys).decode()],
         )
