@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from filiera.platform import brand_scope, bulk
+from filiera.platform import brand_scope, bulk, instances
 from filiera.platform.ids import new_id
 from filiera.platform.models import Event
 
@@ -27,15 +27,18 @@ def record_all(happened: Sequence[tuple[str, UUID, dict[str, Any]]], *, at: date
     """Write events, given as (kind, subject id, data), with one statement and enqueue what follows each."""
     brand_id = brand_scope.current()
     written = [
-        Event(
-            id=new_id(),
-            brand_id=brand_id,
-            kind=kind,
-            subject_id=subject_id,
-            at=at,
-            data=data,
-            # An event that nothing follows is handled by having been written.
-            handled_at=None if kind in _continuations else at,
+        instances.made(
+            Event,
+            {
+                "id": new_id(),
+                "brand_id": brand_id,
+                "kind": kind,
+                "subject_id": subject_id,
+                "at": at,
+                "data": data,
+                # An event that nothing follows is handled by having been written.
+                "handled_at": None if kind in _continuations else at,
+            },
         )
         for kind, subject_id, data in happened
     ]
