@@ -9,11 +9,13 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+from filiera.platform import supervisor
 from filiera.simulators.base import Simulator
 from filiera.simulators.cloudtalk import CloudTalk
 from filiera.simulators.gohighlevel import GoHighLevel
@@ -55,6 +57,8 @@ async def serve(simulators: dict[str, Simulator], ports: dict[str, int]) -> None
 
 
 def main(arguments: list[str] | None = None) -> int:
+    if os.environ.get(supervisor.SUPERVISED):
+        supervisor.end_with_parent()
     parser = argparse.ArgumentParser(
         prog="filiera simulators", description="Local servers that speak as the providers do."
     )

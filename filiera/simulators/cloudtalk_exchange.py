@@ -308,7 +308,7 @@ class Exchange(Simulator):
         self.emit(account, "user.status_changed", {"agent_id": int_or_text(agent.id), "status": status})
 
     async def _drift(self) -> None:
-        """Let idle agents come and go, so that the demo's agents are not always the same."""
+        """Let idle agents come and go, as people do, but never the last one on line."""
         while True:
             if not self.knobs.drift_every_s:
                 await asyncio.sleep(0.5)
@@ -322,8 +322,10 @@ class Exchange(Simulator):
             ]
             if idle:
                 account, agent = self.chance.choice(idle)
-                away = agent.status == "online" and self.chance.random() < 0.5
-                self.move(account, agent, "paused" if away else "online")
+                others = [
+                    other for other in account.agents.values() if other.status == "online" and other != agent
+                ]
+                self.move(account, agent, "paused" if agent.status == "online" and others else "online")
 
     # ── calls ───────────────────────────────────────────────────────────────
 
