@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from filiera import serving
-from filiera.platform import backup, database, supervisor
+from filiera.platform import backup, catalogue, database, supervisor
 from filiera.platform import home as homes
 from filiera.platform.console import gettext as _
 from filiera.platform.console import say
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int | None] = options.run
     try:
         return run(options) or 0
-    except (serving.CannotStart, database.DatabaseTrouble, backup.BackupTrouble) as trouble:
+    except (serving.CannotStart, catalogue.Unsafe, database.DatabaseTrouble, backup.BackupTrouble) as trouble:
         say(str(trouble))
         return 1
     except KeyboardInterrupt:
@@ -83,7 +83,24 @@ def _restore(options: argparse.Namespace) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     from filiera.platform import doctor
 
-    return doctor.main()
+    host, port = serving.address()
+    return doctor.run(host=host, port=port, set_up_rooms=serving.set_up_django)
+
+
+def _brand(options: argparse.Namespace) -> int:
+    database.ensure(homes.folder())
+    from filiera import operators
+
+    return operators.open_brand(
+        name=options.name, slug=options.slug, owner_email=options.owner, owner_name=options.owner_name
+    )
+
+
+def _telephony(options: argparse.Namespace) -> int:
+    database.ensure(homes.folder())
+    from filiera import operators
+
+    return operators.connect_cloudtalk(slug=options.slug, base_url=options.base_url)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,6 +131,14 @@ def _parser() -> argparse.ArgumentParser:
     restore = command("restore", _restore, _("rimette una copia in un'installazione vuota"))
     restore.add_argument("stamp", nargs="?", help=_("quale, per esempio 20260110_031500; senza, le elenca"))
     restore.add_argument("--folder", type=Path, help=_("dove cercarle"))
+    brand = command("brand", _brand, _("crea un marchio e chi lo amministra"))
+    brand.add_argument("name", help=_("il nome, come lo leggono le persone"))
+    brand.add_argument("--slug", default="", help=_("il nome negli indirizzi (di norma ricavato dal nome)"))
+    brand.add_argument("--owner", required=True, metavar="EMAIL", help=_("l'e-mail di chi lo amministra"))
+    brand.add_argument("--owner-name", default="", help=_("come si chiama"))
+    telephony = command("telephony", _telephony, _("collega un marchio al suo account CloudTalk"))
+    telephony.add_argument("slug", help=_("il nome del marchio negli indirizzi"))
+    telephony.add_argument("--base-url", default="", help=_("un altro indirizzo delle API, per le prove"))
     command("doctor", _doctor, _("controlla l'installazione e dice cosa sistemare"))
     return parser
 

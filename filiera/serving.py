@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filiera.platform import database, supervisor
+from filiera.platform import catalogue, database, supervisor
 from filiera.platform import home as homes
 from filiera.platform.console import gettext as _
 from filiera.platform.console import say
@@ -91,7 +91,7 @@ def migrate(*, verbosity: int = 1) -> None:
         database.provision(urls)
     os.environ["FILIERA_DATABASE_ROLE"] = "owner"
     os.environ["PGOPTIONS"] = "-c lock_timeout=5s"
-    _django()
+    set_up_django()
     from django.core.management import call_command
 
     with database.alone(urls, "migrate"):
@@ -104,7 +104,7 @@ def web() -> None:
     from granian.constants import Interfaces
 
     home = homes.folder()
-    database.ensure(home)
+    catalogue.refuse_unsafe(database.ensure(home).app)
     host, port = address()
     processes = int(os.environ.get("FILIERA_WEB_PROCESSES") or min(os.cpu_count() or 1, 4))
     _share_metrics(home)
@@ -124,9 +124,9 @@ def web() -> None:
 def worker() -> None:
     """Take in leads and run jobs until SIGTERM."""
     home = homes.folder()
-    database.ensure(home)
+    catalogue.refuse_unsafe(database.ensure(home).app)
     _share_metrics(home)
-    _django()
+    set_up_django()
     from filiera import worker as jobs
     from filiera.platform import logs
 
@@ -154,7 +154,8 @@ def _load_application() -> Any:
     return application
 
 
-def _django() -> None:
+def set_up_django() -> None:
+    """Load the settings and the rooms; everything that asks the models calls this first."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "filiera.settings")
     import django
 

@@ -41,7 +41,7 @@ def unseal(sealed: bytes, *, context: str) -> str:
 def store(*, service: str, secret: str, label: str = "", user: User | None = None) -> VaultKey:
     """Encrypt and keep a secret of the current brand."""
     brand_id, key_id = brand_scope.current(), new_id()
-    sealed = seal(secret, context=_context(brand_id, key_id))
+    sealed = seal(secret, context=context_of(brand_id, key_id))
     return VaultKey.objects.create(
         id=key_id,
         brand_id=brand_id,
@@ -59,10 +59,11 @@ def reveal(key: VaultKey) -> str:
     """Return the clear secret of an active key. Raises VaultLocked when it is disabled or does not open."""
     if not key.is_active:
         raise VaultLocked("this key is disabled")
-    return unseal(bytes(key.nonce) + bytes(key.ciphertext), context=_context(key.brand_id, key.id))
+    return unseal(bytes(key.nonce) + bytes(key.ciphertext), context=context_of(key.brand_id, key.id))
 
 
-def _context(brand_id: UUID, key_id: UUID) -> str:
+def context_of(brand_id: UUID, key_id: UUID) -> str:
+    """Return what a key's ciphertext is bound to: its own row and brand."""
     return f"{brand_id}:{key_id}"
 
 

@@ -31,10 +31,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.json import Jsonb
 
 from filiera.platform import database
 from filiera.platform import home as homes
 from filiera.platform.console import gettext as _
+from filiera.platform.ids import new_id
 
 log = logging.getLogger("filiera.backup")
 
@@ -109,6 +111,26 @@ def make(home: Path, folder: Path, *, key: str, now: datetime, progress: Progres
     return file
 
 
+def make_and_record(home: Path, folder: Path, *, key: str, progress: Progress = lambda _: None) -> Path:
+    """Make a backup now and leave in the database when it was made and how it ended, for the doctor."""
+    started_at = datetime.now(UTC)
+    status, detail = "failed", {}
+    try:
+        file = make(home, folder, key=key, now=started_at, progress=progress)
+        status, detail = "done", {"file": file.name, "bytes": file.stat().st_size}
+        return file
+    except BackupTrouble as trouble:
+        detail = {"error": str(trouble)}
+        raise
+    finally:
+        with psycopg.connect(database.dsns(home).app) as connection:
+            connection.execute(
+                "insert into platform_jobrun (id, name, started_at, finished_at, status, detail)"
+                " values (%s, 'backup', %s, %s, %s, %s)",
+                [new_id(), started_at, datetime.now(UTC), status, Jsonb(detail)],
+            )
+
+
 def stamps(folder: Path) -> list[str]:
     """Return the stamps of the backups in `folder`, oldest first."""
     names = (
@@ -173,7 +195,7 @@ def run_backup(folder: Path | None) -> None:
         print(f"FILIERA_BACKUP_KEY={key.value}")
     folder = folder or homes.subfolder(home, "backups")
     with _shown() as progress:
-        file = make(home, folder, key=key.value, now=datetime.now(UTC), progress=progress)
+        file = make_and_record(home, folder, key=key.value, progress=progress)
     size_mb = file.stat().st_size / 1_000_000
     print(_("Copia salvata: %(file)s (%(size).1f MB).") % {"file": file, "size": size_mb})
 

@@ -32,5 +32,5 @@ def say(sentence: str) -> None:
 
 @cache
 def _catalogs(wanted: str) -> list[catalogs.NullTranslations]:
-    folders = (_FILIERA / "locale", _FILIERA / "platform" / "locale")
+    folders = (_FILIERA / "locale", *sorted(_FILIERA.glob("*/locale")))
     return [catalogs.translation("django", folder, [wanted], fallback=True) for folder in folders]

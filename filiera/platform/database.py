@@ -5,7 +5,7 @@ URL of an administrator of a server of version 16 or newer, nothing is started; 
 it. Where roles are made by hand, `FILIERA_APP_DATABASE_URL`, `FILIERA_OWNER_DATABASE_URL` and
 `FILIERA_PLATFORM_DATABASE_URL` name them.
 
-The three roles (docs/decisions/001-database.md says why):
+The three roles (docs/decisions/002-brand-isolation.md says why):
 
 * `filiera_owner` owns the schema and bypasses row security, because migrations of an owner under forced row security
   change nothing and say nothing;

@@ -1,0 +1,52 @@
+"""What the doctor asks about the vault and outgoing mail."""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+
+from filiera.identity import vault
+from filiera.platform.console import gettext as _
+from filiera.platform.doctor import Finding, Patient, check
+
+
+@check
+def vault_opens(patient: Patient) -> Iterator[Finding]:
+    """Open one secret of each brand: a home restored without its key shows here, not at the first call."""
+    keys = patient.connection.execute(
+        "select distinct on (brand_id) brand_id, id, nonce, ciphertext from identity_vaultkey"
+        " where is_active order by brand_id, created_at desc"
+    ).fetchall()
+    locked = 0
+    for brand_id, key_id, nonce, ciphertext in keys:
+        try:
+            vault.unseal(nonce + ciphertext, context=vault.context_of(brand_id, key_id))
+        except vault.VaultLocked:
+            locked += 1
+    if locked:
+        yield Finding(
+            _("Le chiavi dei fornitori di %(brands)s marchi non si aprono") % {"brands": locked},
+            is_fine=False,
+            remedy=_("FILIERA_SECRET_KEY (o ENCRYPTION_MASTER_KEY) non è quella con cui sono state salvate."),
+        )
+    else:
+        yield Finding(_("Le chiavi dei fornitori si aprono (%(keys)s provate)") % {"keys": len(keys)})
+
+
+@check
+def mail_leaves(patient: Patient) -> Iterator[Finding]:
+    """Name messages that wait without a server, or that no server took."""
+    row = patient.connection.execute(
+        "select count(*) filter (where status = 'queued' and due_at < %s - interval '10 minutes'),"
+        " count(*) filter (where status = 'failed') from identity_outgoingemail",
+        [patient.now],
+    ).fetchone()
+    waiting, failed = row or (0, 0)
+    yield Finding(
+        _("Posta in uscita: %(waiting)s in attesa, %(failed)s non partite")
+        % {"waiting": waiting, "failed": failed},
+        is_fine=not (waiting or failed),
+        remedy=_("Controlla FILIERA_SMTP_HOST e le credenziali.")
+        if settings.EMAIL_HOST
+        else _("Nessun server di posta: imposta FILIERA_SMTP_HOST."),
+        is_warning=True,
+    )

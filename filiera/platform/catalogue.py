@@ -1,0 +1,108 @@
+"""What the database's own catalogue says about the isolation of brands: asked at every start and by the doctor.
+
+Row security fails silently: a table without it, a role that bypasses it or a view that runs as its owner shows every
+brand's rows and raises nothing. So the catalogue is read, and the house does not start on a wrong answer.
+"""
+
+import psycopg
+
+from filiera.platform.console import gettext as _
+
+BRAND_POLICY = "(brand_id = (NULLIF(current_setting('app.brand_id'::text, true), ''::text))::uuid)"
+
+
+class Unsafe(RuntimeError):
+    """The database would show one brand another's rows; the message lists why."""
+
+
+def refuse_unsafe(url: str) -> None:
+    """Raise Unsafe when the role of `url` or a table it reaches does not keep brands apart."""
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        if found := faults(connection):
+            raise Unsafe(
+                _("Il database non tiene separati i marchi:") + "".join(f"\n- {fault}" for fault in found)
+            )
+
+
+def faults(connection: psycopg.Connection) -> list[str]:
+    """Return a sentence for each thing that would let the connection's role see another brand's rows."""
+    return [*_role(connection), *_tables(connection), *_views(connection), *_functions(connection)]
+
+
+def definer_functions(connection: psycopg.Connection) -> set[str]:
+    """Return the functions that run as their owner, beyond row security: the doors used before a brand is known."""
+    return {
+        name
+        for (name,) in connection.execute(
+            "select proname from pg_proc where prosecdef and pronamespace = 'public'::regnamespace"
+        )
+    }
+
+
+def _role(connection: psycopg.Connection) -> list[str]:
+    found = []
+    for name, rolsuper, bypasses in connection.execute(
+        "select rolname, rolsuper, rolbypassrls from pg_roles"
+        " where (rolsuper or rolbypassrls) and pg_has_role(current_user, oid, 'member')"
+    ):
+        what = _("è amministratore") if rolsuper else _("salta la sicurezza di riga") if bypasses else ""
+        found.append(
+            _("chi esegue Filiera è o può diventare il ruolo %(role)s, che %(what)s")
+            % {"role": name, "what": what}
+        )
+    owned = connection.execute(
+        "select count(*) from pg_class where relkind in ('r', 'p') and pg_has_role(current_user, relowner, 'member')"
+        " and relnamespace = 'public'::regnamespace"
+    ).fetchone()
+    if owned and owned[0]:
+        found.append(_("chi esegue Filiera possiede %(tables)s tabelle") % {"tables": owned[0]})
+    return found
+
+
+def _tables(connection: psycopg.Connection) -> list[str]:
+    found = []
+    for table, enabled, forced, policies in connection.execute(
+        """
+        select relname, relrowsecurity, relforcerowsecurity,
+               coalesce((select array_agg(coalesce(pg_get_expr(polqual, polrelid), '') || ' / '
+                                          || coalesce(pg_get_expr(polwithcheck, polrelid), ''))
+                         from pg_policy where polrelid = c.oid and polpermissive), '{}')
+        from pg_class c
+        join pg_attribute on attrelid = c.oid and attname = 'brand_id' and not attisdropped
+        where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace
+        order by relname
+        """
+    ):
+        if not (enabled and forced):
+            found.append(_("la tabella %(table)s non impone la sicurezza di riga") % {"table": table})
+        elif policies != [f"{BRAND_POLICY} / {BRAND_POLICY}"]:
+            found.append(
+                _("la tabella %(table)s non ha la regola dei marchi, o ne ha un'altra") % {"table": table}
+            )
+    return found
+
+
+def _views(connection: psycopg.Connection) -> list[str]:
+    """A view reads as its owner unless it says otherwise; a materialised one holds everybody's rows."""
+    return [
+        _("la vista %(view)s mostra i dati di tutti i marchi") % {"view": view}
+        for (view,) in connection.execute(
+            "select relname from pg_class where relnamespace = 'public'::regnamespace and (relkind = 'm'"
+            " or relkind = 'v' and not coalesce(reloptions::text like '%security_invoker=true%', false))"
+            " order by relname"
+        )
+    ]
+
+
+def _functions(connection: psycopg.Connection) -> list[str]:
+    """A function that runs as its owner and finds its tables by the caller's path can be led elsewhere."""
+    return [
+        _("la funzione %(name)s gira da proprietaria senza un percorso fisso, o per chiunque")
+        % {"name": name}
+        for (name,) in connection.execute(
+            "select proname from pg_proc where prosecdef and pronamespace = 'public'::regnamespace and"
+            " (not coalesce(proconfig::text like '%search_path=%', false)"
+            "  or exists (select from aclexplode(coalesce(proacl, acldefault('f', proowner))) where grantee = 0))"
+            " order by proname"
+        )
+    ]
