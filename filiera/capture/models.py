@@ -97,7 +97,10 @@ class Submission(BrandRow):
     content_type = models.CharField(max_length=255, default="")
     body = models.BinaryField()
     body_hash = models.CharField(max_length=64)
-    # What a provider gave for the ids in the body (Meta), kept beside it.
+    # Names the lead where the sender gives no id for good: a second one within the adapter's window is a duplicate.
+    dedupe_key = models.CharField(max_length=80, default="")
+    # The body holds ids only (Meta): what the provider tells about them is fetched first, and kept beside it.
+    needs_lookup = models.BooleanField(default=False)
     retrieved = models.JSONField(null=True)
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
     http_status = models.IntegerField(default=200)
@@ -130,9 +133,14 @@ class Submission(BrandRow):
                 name="submission_troubled",
                 condition=~models.Q(status__in=["queued", "processed"]),
             ),
+            models.Index(
+                fields=["brand_id", "source", "dedupe_key", "received_at"],
+                name="submission_dedupe",
+                condition=~models.Q(dedupe_key=""),
+            ),
             # The queue is read across brands, by one function: the only index that does not start with the brand.
             models.Index(
-                fields=["queue_state", "visible_at", "received_at"],
+                fields=["queue_state", "needs_lookup", "visible_at", "id"],
                 name="submission_queue",
                 condition=models.Q(queue_state__in=["ready", "leased"]),
             ),

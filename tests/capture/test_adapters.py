@@ -42,7 +42,7 @@ def told(lead: LeadFields) -> dict[str, Any]:
     """What a lead says, without what it leaves empty."""
     names = [name for name in LeadFields.__dataclass_fields__ if name not in ("given", "problems")]
     said = {name: getattr(lead, name) for name in names}
-    return {name: value for name, value in said.items() if value == 0 and value is not False or value}
+    return {name: value for name, value in said.items() if (value == 0 and value is not False) or value}
 
 
 EXPECTED: dict[str, dict[str, Any]] = {
@@ -320,7 +320,8 @@ def test_numbered_gravity_fields_wait_for_a_mapping() -> None:
     assert lead.custom["consents"] == [
         {"question": "5.2", "answer": "Acconsento al trattamento", "form_id": "1"}
     ]
-    assert "6.1" not in lead.custom and lead.custom["6.3"] == "Sera"
+    assert "6.1" not in lead.custom
+    assert lead.custom["6.3"] == "Sera"
 
 
 def test_the_mapping_of_a_source_wins_over_names_and_the_loser_is_kept() -> None:
@@ -376,7 +377,7 @@ def test_an_event_that_announces_no_lead_says_so() -> None:
             ADAPTERS[name].read(document, {}, {})
 
 
-# Signatures -----------------------------------------------------------------------------------------------------------
+# Signatures
 
 
 def hmac_bytes(body: bytes) -> bytes:
@@ -448,7 +449,7 @@ def test_google_gives_its_key_in_the_body() -> None:
     assert ADAPTERS["google_ads"].body_key({"google_key": {"a": 1}}) == ""
 
 
-# What names a delivery --------------------------------------------------------------------------------------------------
+# What names a delivery
 
 
 @pytest.mark.parametrize(
@@ -485,7 +486,7 @@ def test_a_form_without_ids_repeats_itself_when_it_says_the_same() -> None:
         assert key(document) == key({**document, **change}) != key({**document, "Messaggio": "altro"})
 
 
-# No payload makes an adapter stumble --------------------------------------------------------------------------------------
+# No payload makes an adapter stumble
 
 WORDS = st.sampled_from(
     [
@@ -572,7 +573,8 @@ def test_no_adapter_raises_anything_but_unmappable(
         return
     finally:
         for name in (adapter.request_id(document), adapter.dedupe_key(document), adapter.body_key(document)):
-            assert isinstance(name, str) and len(name) <= 255
+            assert isinstance(name, str)
+            assert len(name) <= 255
         adapter.lookups(document)
         adapter.is_fresh(document, datetime(2026, 10, 13, tzinfo=UTC))
     assert any(lead.has_contact for lead in leads)
@@ -596,7 +598,7 @@ def test_no_signature_check_stumbles(body: bytes, header: str) -> None:
             assert adapter.verify(dict.fromkeys(names, header), body, PUBLIC_KEY) is False
 
 
-# Payloads of somebody else, when there are some ---------------------------------------------------------------------------
+# Payloads of somebody else, when there are some
 
 FOLDERS = {
     "contact-form-7": "contact_form_7",

@@ -232,6 +232,7 @@ GOHIGHLEVEL = Adapter(
     auth_modes=("api_key", "path_token", "signature", "public"),
     read=read,
     verify=verify,
+    public_key=PUBLIC_KEY,
     is_fresh=is_fresh,
     request_id=request_id,
     dedupe_key=dedupe_key,

@@ -7,7 +7,7 @@ The order of trust: the source's own mapping, what the adapter knows for certain
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -49,9 +49,10 @@ class Unmappable(Exception):
     sender gives ids only and the data is not here yet) or UNREADABLE (the shape is not this sender's).
     """
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, leads: "Sequence[LeadFields]" = ()) -> None:
         super().__init__(code)
         self.code = code
+        self.leads = leads  # what could be read nevertheless
 
 
 class Answer(NamedTuple):
@@ -317,7 +318,7 @@ def reachable(leads: list[LeadFields]) -> list[LeadFields]:
     In a delivery of several, those without either stay in the list, so that the caller can say that they are there.
     """
     if not any(lead.has_contact for lead in leads):
-        raise Unmappable("NO_CONTACT")
+        raise Unmappable("NO_CONTACT", leads)
     return leads
 
 
@@ -443,7 +444,7 @@ class _Reading:
 
 
 def converted(target: str, value: Any) -> Any:
-    """Return a value as its canonical field wants it, None when it says nothing. Raises ValueError when it cannot be."""
+    """Return a value as its canonical field wants it, None when it says nothing. Raises ValueError if it cannot be."""
     if target in ("wants_contract", "wants_brochure"):
         return yes(value) if text(value) else None
     if target == "age":

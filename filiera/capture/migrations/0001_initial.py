@@ -2,10 +2,11 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+from django.db import migrations, models
+
 import filiera.platform.brand_scope
 import filiera.platform.ids
 import filiera.platform.models
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
@@ -155,6 +156,8 @@ class Migration(migrations.Migration):
                 ("content_type", models.CharField(default="", max_length=255)),
                 ("body", models.BinaryField()),
                 ("body_hash", models.CharField(max_length=64)),
+                ("dedupe_key", models.CharField(default="", max_length=80)),
+                ("needs_lookup", models.BooleanField(default=False)),
                 ("retrieved", models.JSONField(null=True)),
                 (
                     "status",
@@ -230,8 +233,13 @@ class Migration(migrations.Migration):
                         name="submission_troubled",
                     ),
                     models.Index(
+                        condition=models.Q(("dedupe_key", ""), _negated=True),
+                        fields=["brand_id", "source", "dedupe_key", "received_at"],
+                        name="submission_dedupe",
+                    ),
+                    models.Index(
                         condition=models.Q(("queue_state__in", ["ready", "leased"])),
-                        fields=["queue_state", "visible_at", "received_at"],
+                        fields=["queue_state", "needs_lookup", "visible_at", "id"],
                         name="submission_queue",
                     ),
                 ],

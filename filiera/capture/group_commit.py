@@ -1,0 +1,204 @@
+"""Concurrent requests share a commit: durability costs each of them a fraction of a flush (decision 3).
+
+No timer: whatever has queued up since the last flush goes with the next one. One statement stores a whole batch (the
+function capture_accept); a request is answered only after that statement has committed.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+log = logging.getLogger("filiera.capture")
+
+FLUSHERS = 2
+MOST_PER_FLUSH = 500
+MOST_BYTES_PER_FLUSH = 8 * 1024 * 1024
+MOST_WAITING = 4_000
+MOST_BYTES_WAITING = 64 * 1024 * 1024
+TIMEOUT_S = 10.0
+
+_STATEMENT = "select * from capture_accept({})".format(", ".join(f"${number}" for number in range(1, 25)))
+
+
+class Unavailable(Exception):
+    """Nothing was stored for sure: the database is away, full or slow, or too much is waiting already."""
+
+
+class Unstorable(Exception):
+    """The database refuses the content of this one request."""
+
+
+class Entry(NamedTuple):
+    """One request on its way to the database, in the order of the function's arrays."""
+
+    id: UUID
+    source_id: UUID
+    request_id: str
+    own_id: bool
+    lead_id: str
+    received_at: datetime
+    method: str
+    path: str
+    headers: str
+    content_type: str
+    body: bytes
+    body_hash: str
+    status: str
+    http_status: int
+    response: str
+    reason: str
+    needs_lookup: bool
+    address: str | None
+    user_agent: str
+    dedupe_key: str
+    dedupe_window_s: int
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an entry: `stored`, or one of the exceptions that capture_accept tells."""
+
+    what: str
+    submission_id: UUID | None = None
+    http_status: int = 0
+    response: str | None = None
+    wait_s: int = 0
+
+
+_STORED = Outcome("stored")
+
+
+class GroupCommit:
+    """The flushers of one process. Used inside its event loop only."""
+
+    def __init__(self, dsn: str, *, max_retries: int) -> None:
+        self._dsn = dsn
+        self._max_retries = max_retries
+        self._waiting: deque[tuple[Entry, asyncio.Future[Outcome]]] = deque()
+        self._bytes_waiting = 0
+        self._arrived = asyncio.Event()
+        self._flushers: list[asyncio.Task[None]] = []
+        self._connections: dict[int, asyncpg.Connection] = {}
+        self._closing = False
+
+    async def accept(self, entry: Entry) -> Outcome:
+        """Return what became of an entry, after the commit. Raises Unavailable or Unstorable."""
+        size = len(entry.body)
+        if (
+            self._closing
+            or len(self._waiting) >= MOST_WAITING
+            or self._bytes_waiting + size > MOST_BYTES_WAITING
+        ):
+            raise Unavailable("too much is waiting")
+        if not self._flushers:
+            self._flushers = [asyncio.create_task(self._flush_for_ever(number)) for number in range(FLUSHERS)]
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, done))
+        self._bytes_waiting += size
+        self._arrived.set()
+        return await done
+
+    async def close(self) -> None:
+        """Flush what waits, then let the connections go."""
+        self._closing = True
+        self._arrived.set()
+        if self._flushers:
+            await asyncio.wait(self._flushers, timeout=TIMEOUT_S)
+        for task in self._flushers:
+            task.cancel()
+        for connection in self._connections.values():
+            connection.terminate()
+        self._connections.clear()
+
+    async def _flush_for_ever(self, number: int) -> None:
+        while True:
+            while not self._waiting:
+                if self._closing:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+            batch = self._take()
+            try:
+                await self._flush(number, batch)
+            except Exception as trouble:
+                if not isinstance(trouble, (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+                    log.exception("Errore producer")
+                else:
+                    log.warning("the batch could not be stored: %s", type(trouble).__name__)
+                self._drop(number)
+                for _entry, done in batch:
+                    if not done.done():
+                        done.set_exception(Unavailable(type(trouble).__name__))
+
+    def _take(self) -> list[tuple[Entry, asyncio.Future[Outcome]]]:
+        batch, size = [], 0
+        while self._waiting and len(batch) < MOST_PER_FLUSH:
+            length = len(self._waiting[0][0].body)
+            if batch and size + length > MOST_BYTES_PER_FLUSH:
+                break
+            batch.append(self._waiting.popleft())
+            size += length
+        self._bytes_waiting -= size
+        return batch
+
+    async def _flush(self, number: int, batch: list[tuple[Entry, asyncio.Future[Outcome]]]) -> None:
+        """Store a batch and wake who waits for it; a content that the database refuses is isolated."""
+        try:
+            outcomes = await self._store(number, [entry for entry, _done in batch])
+        except (
+            asyncpg.DataError,
+            asyncpg.ProgramLimitExceededError,
+            asyncpg.UntranslatableCharacterError,
+        ) as no:
+            if len(batch) == 1:
+                log.warning("a request was refused by the database: %s", type(no).__name__)
+                batch[0][1].set_exception(Unstorable(type(no).__name__))
+                return
+            for pair in batch:
+                await self._flush(number, [pair])
+            return
+        for place, (_entry, done) in enumerate(batch, 1):
+            if not done.done():
+                done.set_result(outcomes.get(place, _STORED))
+
+    async def _store(self, number: int, entries: list[Entry]) -> dict[int, Outcome]:
+        connection = self._connections.get(number)
+        if connection is None or connection.is_closed():
+            connection = self._connections[number] = await connect(self._dsn)
+        columns: Any = zip(*entries, strict=True)
+        rows = await connection.fetch(_STATEMENT, datetime.now(UTC), self._max_retries, *columns)
+        return {
+            row["place"]: Outcome(
+                row["outcome"],
+                row["submission_id"],
+                row["http_status"] or 0,
+                row["response"],
+                row["wait_s"] or 0,
+            )
+            for row in rows
+        }
+
+    def _drop(self, number: int) -> None:
+        """Forget a connection whose state nobody knows."""
+        connection = self._connections.pop(number, None)
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.terminate()
+
+
+async def connect(dsn: str) -> asyncpg.Connection:
+    """Return a connection of the runtime role on which nothing waits longer than TIMEOUT_S."""
+    return await asyncpg.connect(
+        dsn,
+        timeout=3,
+        command_timeout=TIMEOUT_S,
+        server_settings={"application_name": "filiera-accept"},
+    )

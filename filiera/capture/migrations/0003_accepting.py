@@ -1,0 +1,238 @@
+"""What works before one brand is known: find a source, accept a batch, claim what waits.
+
+They run with the rights of the schema's owner, who sees every brand, and touch nothing but the tables named in them.
+"""
+
+from django.db import migrations
+
+FIND_SOURCE = """
+create function capture_find_source(wanted text)
+returns table (
+    id uuid, brand_id uuid, name text, kind text, auth_mode text, api_key_hash text, signing_secret bytea,
+    mapping jsonb, required_fields text[], allowed_origins text[], default_country text
+)
+language sql stable security definer set search_path = public, pg_temp as $$
+    -- By its name, or a landing page by the host or origin it is allowed to post from.
+    select s.id, s.brand_id, s.name, s.kind, s.auth_mode, s.api_key_hash, s.signing_secret,
+           s.mapping, s.required_fields, s.allowed_origins, b.default_country
+    from capture_source s
+    join identity_brand b on b.id = s.brand_id
+    where s.is_active and b.is_active
+      and (s.name = wanted
+           or (s.kind = 'landing'
+               and exists (select from unnest(s.allowed_origins) origin
+                           where origin = wanted or split_part(origin, '://', 2) = wanted)))
+    order by s.name <> wanted, s.id
+    limit 1
+$$
+"""
+
+ACCEPT = """
+create function capture_accept(
+    at timestamptz, max_retries int, ids uuid[], source_ids uuid[], request_ids text[], own_ids boolean[],
+    lead_ids text[], received timestamptz[], methods text[], paths text[], headers text[], content_types text[],
+    bodies bytea[], body_hashes text[], statuses text[], http_statuses int[], responses text[], error_codes text[],
+    lookups boolean[], addresses text[], user_agents text[], dedupe_keys text[], dedupe_windows_s int[],
+    kept boolean[]
+)
+returns table (place int, outcome text, submission_id uuid, http_status int, response text, wait_s int)
+language plpgsql security definer set search_path = public, pg_temp as $$
+-- Accepts a batch of requests of any sources in one transaction: exact token bucket, idempotency, storage, wake-up.
+-- Returns rows only for requests that were not simply stored, by their place in the batch (from 1): `limited` (no
+-- token), `refused` (not to be kept, but it cost a token), `conflict` (the sender's own id with another body),
+-- `repeated` (stored before, with its answer), `duplicate` (stored now, as a repetition of another submission).
+#variable_conflict use_column
+declare
+    entries int := cardinality(ids);
+    grants jsonb;
+    granted int;
+    admitted boolean[];
+    firsts uuid[];
+    written uuid[];
+    n int;
+begin
+    -- The lock of the buckets, always in the same order, also makes requests of one source wait for each other:
+    -- whoever comes second sees what the first one stored.
+    perform from capture_source s
+    join capture_ratelimitbucket b on b.brand_id = s.brand_id and b.source_id = s.id
+    where s.id = any(source_ids) order by s.id for update of b;
+    get diagnostics n = row_count;
+    if n < (select count(distinct u.source_id) from unnest(source_ids) u(source_id)) then
+        insert into capture_ratelimitbucket (id, brand_id, source_id, tokens, max_tokens, refill_rate, last_refill_at)
+        select gen_random_uuid(), s.brand_id, s.id, s.rate_limit_per_min, s.rate_limit_per_min,
+               s.rate_limit_per_min, at
+        from capture_source s where s.id = any(source_ids) order by s.id
+        on conflict (brand_id, source_id) do nothing;
+        perform from capture_source s
+        join capture_ratelimitbucket b on b.brand_id = s.brand_id and b.source_id = s.id
+        where s.id = any(source_ids) order by s.id for update of b;
+    end if;
+
+    -- The arithmetic of filiera.capture.rules, in whole microseconds.
+    with asked as (
+        select u.source_id, count(*)::int as wanted from unnest(source_ids) u(source_id) group by 1
+    ), aged as (
+        select b.id, b.brand_id, b.source_id, a.wanted, s.rate_limit_per_min as rate, b.last_refill_at,
+               least(b.tokens, s.rate_limit_per_min) as tokens,
+               (least(greatest(extract(epoch from at - b.last_refill_at), 0), 86400) * 1000000)::bigint
+                   * s.rate_limit_per_min / 60000000 as whole
+        from asked a
+        join capture_source s on s.id = a.source_id
+        join capture_ratelimitbucket b on b.brand_id = s.brand_id and b.source_id = s.id
+    ), filled as (
+        select aged.*, least(tokens + whole, rate)::int as ready,
+               case when whole = 0 then last_refill_at
+                    when tokens + whole >= rate then at
+                    else last_refill_at + (whole * 60000000 / rate) * interval '1 microsecond' end as refilled_at
+        from aged
+    ), taken as (
+        update capture_ratelimitbucket b
+        set tokens = f.ready - least(f.wanted, f.ready), max_tokens = f.rate, refill_rate = f.rate,
+            last_refill_at = f.refilled_at
+        from filled f where b.id = f.id
+        returning b.source_id, least(f.wanted, f.ready) as granted,
+            case when f.rate > 0 then greatest(1, ceil(
+                extract(epoch from f.refilled_at - at) + ceil(60000000.0 / f.rate) / 1000000))::int else 60 end as wait_s
+    )
+    select sum(t.granted), jsonb_object_agg(t.source_id, jsonb_build_array(t.granted, t.wait_s))
+    into granted, grants from taken t;
+    if coalesce(granted, 0) < entries then
+        select array_agg(coalesce(turned.turn <= (grants->turned.source_id::text->>0)::int, false) order by turned.place)
+        into admitted
+        from (select u.source_id, u.place, row_number() over (partition by u.source_id order by u.place) as turn
+              from unnest(source_ids) with ordinality u(source_id, place)) turned;
+    end if;
+
+    -- A lead that came before under another request: the first one within the window, in the table or in this batch.
+    if exists (select from unnest(dedupe_keys) k where k <> '') then
+        for n in select i from generate_subscripts(ids, 1) i where dedupe_keys[i] <> '' loop
+            firsts[n] := (
+                select f.id from (
+                    select d.id, d.received_at from capture_submission d
+                    join capture_source s on s.id = source_ids[n] and s.brand_id = d.brand_id
+                    where d.source_id = source_ids[n] and d.dedupe_key = dedupe_keys[n]
+                      and d.status not in ('duplicate', 'rejected', 'discarded')
+                      and d.received_at > at - dedupe_windows_s[n] * interval '1 second'
+                    union all
+                    select ids[j], received[j] from generate_subscripts(ids, 1) j
+                    where j < n and source_ids[j] = source_ids[n] and dedupe_keys[j] = dedupe_keys[n]
+                      and firsts[j] is null and kept[j] and statuses[j] = 'queued' and coalesce(admitted[j], true)
+                ) f order by f.received_at limit 1);
+            if firsts[n] is not null then
+                statuses[n] := 'duplicate';
+            end if;
+        end loop;
+    end if;
+
+    with stored as (
+        insert into capture_submission (
+            id, brand_id, source_id, request_id, lead_id, method, path, headers, content_type, body, body_hash,
+            dedupe_key, needs_lookup, status, http_status, response, error_code, ip_address, user_agent, received_at,
+            processed_at, queue_state, attempts, max_retries, visible_at, leased_by, last_error, dead_reason)
+        select e.id, s.brand_id, e.source_id, e.request_id, e.lead_id, e.method, e.path, e.headers::jsonb,
+            e.content_type, e.body, e.body_hash, e.dedupe_key, e.lookup, e.status, e.http_status, e.response::jsonb,
+            e.error_code, e.address::inet, e.user_agent, e.received,
+            null, case when e.status = 'queued' then 'ready' else 'done' end, 0, max_retries, e.received, '', '', ''
+        from unnest(ids, source_ids, request_ids, lead_ids, received, methods, paths, headers, content_types, bodies,
+                    body_hashes, statuses, http_statuses, responses, error_codes, lookups, addresses, user_agents,
+                    dedupe_keys, kept) with ordinality
+             e(id, source_id, request_id, lead_id, received, method, path, headers, content_type, body, body_hash,
+               status, http_status, response, error_code, lookup, address, user_agent, dedupe_key, kept, place)
+        join capture_source s on s.id = e.source_id
+        where e.kept and (admitted is null or admitted[e.place::int])
+        order by e.place
+        on conflict (brand_id, source_id, request_id) do nothing
+        returning id, queue_state
+    )
+    select array_agg(stored.id), count(*) filter (where stored.queue_state = 'ready') into written, n from stored;
+
+    if n > 0 then
+        perform pg_notify('filiera_lead', '');
+    end if;
+    update capture_source s set last_used_at = at
+    where s.id = any(source_ids) and (s.last_used_at is null or s.last_used_at < at - interval '1 minute');
+    if cardinality(written) = entries and firsts is null then
+        return;
+    end if;
+
+    return query
+    select e.place::int,
+        case when admitted is not null and not admitted[e.place::int] then 'limited'
+             when not e.kept then 'refused'
+             when firsts[e.place::int] is not null and e.id = any(written) then 'duplicate'
+             when e.own and old.body_hash <> e.body_hash then 'conflict'
+             else 'repeated' end,
+        old.id, old.http_status, old.response::text, (grants->e.source_id::text->>1)::int
+    from unnest(ids, source_ids, request_ids, own_ids, body_hashes, kept) with ordinality
+         e(id, source_id, request_id, own, body_hash, kept, place)
+    left join capture_source s on s.id = e.source_id
+    left join capture_submission old on old.brand_id = s.brand_id and case
+        when firsts[e.place::int] is not null and e.id = any(written) then old.id = firsts[e.place::int]
+        else old.source_id = e.source_id and old.request_id = e.request_id end
+    where e.id <> all(coalesce(written, '{}')) or firsts[e.place::int] is not null
+    order by e.place;
+end $$
+"""
+
+CLAIM = """
+create function capture_claim(
+    most int, worker text, at timestamptz, lease_s int, lookup boolean, most_bytes bigint, most_lapses int)
+returns setof capture_submission
+language plpgsql security definer set search_path = public, pg_temp as $$
+-- Takes submissions that wait, the oldest first, under a lease; what others hold is skipped. A lease that lapsed gives
+-- its submission back, and counts as an attempt: one that kills its worker again and again ends among the dead.
+begin
+    update capture_submission q
+    set attempts = q.attempts + 1, leased_by = '', leased_until = null,
+        queue_state = case when q.attempts + 1 >= most_lapses then 'dead' else 'ready' end,
+        status = case when q.attempts + 1 >= most_lapses then 'dead' else q.status end,
+        dead_at = case when q.attempts + 1 >= most_lapses then at else null end,
+        dead_reason = case when q.attempts + 1 >= most_lapses then 'LEASE_LAPSED' else '' end,
+        last_error = 'the lease lapsed'
+    where q.id in (
+        select l.id from capture_submission l
+        where l.queue_state = 'leased' and l.needs_lookup = lookup and l.visible_at <= at
+        order by l.visible_at, l.id limit most for update skip locked);
+
+    return query
+    with waiting as (
+        select w.id, w.visible_at, octet_length(w.body) as bytes from capture_submission w
+        where w.queue_state = 'ready' and w.needs_lookup = lookup and w.visible_at <= at
+        order by w.visible_at, w.id limit most for update skip locked
+    ), chosen as (
+        select c.id from (
+            select waiting.id, row_number() over w as place, sum(waiting.bytes) over w as bytes
+            from waiting window w as (order by waiting.visible_at, waiting.id)) c
+        where c.place = 1 or c.bytes <= most_bytes
+    ), leased as (
+        update capture_submission q
+        set queue_state = 'leased', leased_by = worker, leased_until = at + lease_s * interval '1 second',
+            visible_at = at + lease_s * interval '1 second'
+        where q.id in (select chosen.id from chosen)
+        returning q.*
+    )
+    select * from leased order by leased.received_at, leased.id;
+end $$
+"""
+
+NEXT_DUE = """
+create function capture_next_due(lookup boolean) returns timestamptz
+language sql stable security definer set search_path = public, pg_temp as $$
+    select min(due) from (
+        (select visible_at as due from capture_submission
+         where queue_state = 'ready' and needs_lookup = lookup order by visible_at limit 1)
+        union all
+        (select visible_at from capture_submission
+         where queue_state = 'leased' and needs_lookup = lookup order by visible_at limit 1)) waiting
+$$
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("capture", "0002_brand_isolation")]
+    operations = [
+        migrations.RunSQL(FIND_SOURCE, "drop function capture_find_source"),
+        migrations.RunSQL(ACCEPT, "drop function capture_accept"),
+        migrations.RunSQL(CLAIM, "drop function capture_claim"),
+        migrations.RunSQL(NEXT_DUE, "drop function capture_next_due"),
+    ]
