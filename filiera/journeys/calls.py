@@ -25,7 +25,7 @@ def record_call(event: Event, *, now: datetime) -> None:
         user_id=attempt.agent.user_id,
         occurred_at=attempt.agent_answered_at or event.at,
         direction="outgoing",
-        origin="automatic",
+        origin="human",
         talking_seconds=attempt.talking_seconds,
         cause=_cause(attempt),
         now=now,

@@ -14,7 +14,8 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from django.conf import settings
 from django.db import close_old_connections
 
-from filiera.capture.accept import AcceptPath, Taken
+from filiera.capture import intake
+from filiera.capture.accept import AcceptPath, Reply, Stored, json_reply, not_allowed, send_reply
 from filiera.capture.models import Submission
 from filiera.platform import brand_scope
 from filiera.routing import queries as routing
@@ -37,14 +38,24 @@ class NewContactDoor:
         return self._source_of(path) is not None
 
     async def __call__(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        source_name = self._source_of(scope["path"]) or PLAIN_SOURCE
-        started = time.monotonic()
-        taken = await self.accept.take(scope, receive, source_name=source_name)
-        if taken.submission_id is None or taken.brand_id is None:
-            await taken.send(send)
+        if scope["method"] == "OPTIONS":
+            await self.accept(scope, receive, send)
             return
-        status, body = await self._result(taken, until=started + settings.ROUTING_ANSWER_LIMIT_MS / 1000)
-        await taken.send(send, status=status, body=orjson.dumps(body | {"leadId": taken.lead_id}))
+        if scope["method"] != "POST":
+            await send_reply(send, not_allowed(b"POST, OPTIONS"))
+            return
+        started = time.monotonic()
+        source_name = self._source_of(scope["path"]) or PLAIN_SOURCE
+        taken = await self.accept.ingest(scope, receive, source_name=source_name)
+        reply = json_reply(taken)
+        if isinstance(taken, Stored) and taken.status == intake.REJECTED:
+            reply = Reply(400, orjson.dumps(_nobody_to_reach(taken)), reply.headers)
+        elif isinstance(taken, Stored):
+            limit_s = settings.ROUTING_ANSWER_LIMIT_MS / 1000
+            status, body = await _result(taken, until=started + limit_s)
+            lead_id = taken.answer.get("leadId", "")
+            reply = Reply(status, orjson.dumps(body | {"leadId": lead_id}), reply.headers)
+        await send_reply(send, reply)
 
     def _source_of(self, path: str) -> str | None:
         if not path.startswith(PREFIX) or not path.endswith(LAST):
@@ -57,18 +68,28 @@ class NewContactDoor:
             case _:
                 return None
 
-    async def _result(self, taken: Taken, *, until: float) -> Answer:
-        """Return the answer as soon as it is certain, or the one of a process that goes on."""
-        assert taken.brand_id is not None
-        assert taken.submission_id is not None
-        pause_s = FIRST_LOOK_S
-        while True:
-            certain, answer = await asyncio.to_thread(_look, taken.brand_id, taken.submission_id)
-            left_s = until - time.monotonic()
-            if certain or left_s <= 0:
-                return answer
-            await asyncio.sleep(min(pause_s, left_s))
-            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+
+def _nobody_to_reach(taken: Stored) -> dict[str, Any]:
+    """Return the refusal of a contact without phone and e-mail; it stays in the inbound log (CAP-77)."""
+    return {
+        "success": False,
+        "message": f"Lead-to-Call fallito: {routing.error_sentence('MISSING_PHONE')}",
+        "error": "MISSING_PHONE",
+        "steps": {"contactCreated": False, "agentSelected": False, "callStarted": False},
+        "leadId": taken.answer.get("leadId", ""),
+    }
+
+
+async def _result(taken: Stored, *, until: float) -> Answer:
+    """Return the answer as soon as it is certain; at `until` (monotonic seconds) the one of a process that goes on."""
+    pause_s = FIRST_LOOK_S
+    while True:
+        is_certain, answer = await asyncio.to_thread(_look, taken.brand_id, taken.submission_id)
+        left_s = until - time.monotonic()
+        if is_certain or left_s <= 0:
+            return answer
+        await asyncio.sleep(min(pause_s, left_s))
+        pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
 
 
 def _look(brand_id: UUID, submission_id: UUID) -> tuple[bool, Answer]:

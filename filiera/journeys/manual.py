@@ -38,7 +38,6 @@ def create_and_time(*, name: str, phone: str, provenance: str, actor: User, now:
     found = time.perf_counter()
     submission = capture.record_manual(
         fields={"Nome": name.strip(), "Telefono": phone.strip(), "Provenienza": provenance.strip()},
-        marketing_source=marketing_source,
         actor=actor,
         now=now,
     )
@@ -64,7 +63,7 @@ def _refuse_what_is_missing(
         for field, given in (("Nome", name), ("Telefono", phone), ("Provenienza", provenance))
         if not given.strip()
     }
-    if "Telefono" not in details and (problem := phones.problem_sentence(phones.normalise(phone))):
+    if "Telefono" not in details and (problem := phones.explain(phones.normalise(phone))):
         details["Telefono"] = [problem]
     if "Provenienza" not in details and marketing_source is None:
         details["Provenienza"] = [_("Provenienza sconosciuta")]
