@@ -553,9 +553,9 @@ class CloudTalk(Exchange):
                 hands += page.button(f"/_sim/calls/{call.call_uuid}/hangup", words.gettext("Riaggancia"))
             rows.append(
                 [
-                    f"<time>{moment(call.started_at)[11:19]}</time>",
+                    page.clock(moment(call.started_at)),
                     escape(call.agent.name or call.agent.id),
-                    f"<code>{escape(call.number)}</code>",
+                    f'<span class="whole">{escape(call.number)}</span>',
                     page.tag(
                         shown[call.state], "live" if call.is_live else "ok" if call.talking_time else "mute"
                     ),

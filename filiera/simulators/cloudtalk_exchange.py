@@ -11,7 +11,6 @@ import math
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import count
@@ -212,6 +211,7 @@ class Account:
     agents: dict[str, Agent] = field(default_factory=dict)
     contacts: dict[str, Json] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    live: list[Call] = field(default_factory=list)
     granted: deque[float] = field(default_factory=deque)
     busiest_minute: int = 0
 
@@ -245,9 +245,6 @@ class Account:
             if number in contact["ContactNumber"]:
                 return contact_id
         return None
-
-    def live_calls(self) -> Iterator[Call]:
-        return (call for call in self.calls if call.is_live)
 
 
 @dataclass
@@ -333,7 +330,7 @@ class Exchange(Simulator):
         """Start a call: the agent's phone rings from this instant."""
         uuid = str(UUID(int=self.chance.getrandbits(128), version=4))
         call = Call(uuid, agent, number, account.contact_with(number), now())
-        twins = [other.call_uuid for other in account.live_calls() if other.number == number]
+        twins = [other.call_uuid for other in account.live if other.number == number]
         if twins:
             self.violations.append(
                 {
@@ -344,6 +341,7 @@ class Exchange(Simulator):
                 }
             )
         account.calls.append(call)
+        account.live.append(call)
         self.count("calls placed")
         self.spawn(self._run(account, call, self._plan(agent, number)))
         return call
@@ -394,6 +392,7 @@ class Exchange(Simulator):
 
     async def _end(self, account: Account, call: Call, plan: Plan) -> None:
         knobs = self.knobs
+        account.live.remove(call)
         call.state, call.ended_at, call.call_id = "ended", now(), str(next(self._call_ids))
         self.count("calls talked" if call.talking_time else "calls missed")
         recording = (

@@ -248,7 +248,7 @@ class Mailbox(Simulator):
             ]
             rows.append(
                 [
-                    f"<time>{mail.at[11:19]}</time>",
+                    page.clock(mail.at),
                     escape(", ".join(mail.recipients)),
                     f"<b>{escape(mail.subject)}</b><pre>{escape(mail.part('plain')[:600])}</pre>",
                     " ".join(links),

@@ -369,7 +369,7 @@ class Meta(Simulator):
         rows = [
             [
                 f"<code>{lead['id']}</code>",
-                f"<time>{lead['created_time'][11:19]}</time>",
+                page.clock(lead["created_time"]),
                 escape(lead["platform"]),
                 escape("; ".join(str(row["values"][0]) for row in lead["field_data"])),
             ]

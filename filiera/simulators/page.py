@@ -8,6 +8,7 @@ from __future__ import annotations
 import gettext
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -50,6 +51,13 @@ def asset(name: str) -> Answer:
 
 def whole(simulator: Simulator, request: Request) -> str:
     words = words_for(request)
+    says = words.gettext("Simulatore: parla come il fornitore vero, ma non esce da questa macchina.")
+    links = {
+        "log": words.gettext("Registro"),
+        "knobs": words.gettext("Manopole"),
+        "counters": words.gettext("Conteggi"),
+    }
+    nav = " ".join(f'<a href="/_sim/{path}">{escape(label)} JSON</a>' for path, label in links.items())
     return f"""<!doctype html>
 <html lang="{language_of(request)}">
 <head>
@@ -61,16 +69,10 @@ def whole(simulator: Simulator, request: Request) -> str:
 <script src="/_sim/simulators.js" defer></script>
 </head>
 <body>
-<header>
-<h1>{escape(simulator.title)}</h1>
-<p>{escape(words.gettext("Simulatore: parla come il fornitore vero, ma non esce da questa macchina."))}</p>
-<nav><a href="/_sim/log">{escape(words.gettext("Registro"))} JSON</a>
-<a href="/_sim/knobs">{escape(words.gettext("Manopole"))} JSON</a>
-<a href="/_sim/counters">{escape(words.gettext("Conteggi"))} JSON</a></nav>
-</header>
+<header><h1>{escape(simulator.title)}</h1><p>{escape(says)}</p><nav>{nav}</nav></header>
 <main>
 {simulator.forms(words)}
-<div id="live" aria-live="off">{live(simulator, request)}</div>
+<div id="live">{live(simulator, request)}</div>
 {_knobs(simulator, words)}
 </main>
 </body>
@@ -100,6 +102,12 @@ def table(heads: list[str], rows: list[list[str]], empty: str) -> str:
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def clock(at: str) -> str:
+    """Return an instant of the log as the time of day on this machine."""
+    moment = datetime.fromisoformat(at)
+    return f'<time datetime="{at}">{moment.astimezone():%H:%M:%S}.{moment.microsecond // 1000:03d}</time>'
 
 
 def button(action: str, label: str, **values: str) -> str:
@@ -172,7 +180,7 @@ def _log(log: Any, words: Words) -> str:
     latest: list[LogEntry] = list(log)[: -ROWS_SHOWN - 1 : -1]
     rows = [
         [
-            f"<time>{entry.at[11:23]}</time>",
+            clock(entry.at),
             f"<code>{escape(entry.method)} {escape(entry.path)}</code>",
             status_tag(entry.status),
             _shown(entry.body),
@@ -192,7 +200,7 @@ def _deliveries(deliveries: Any, words: Words) -> str:
     latest: list[Delivery] = list(deliveries)[: -ROWS_SHOWN - 1 : -1]
     rows = [
         [
-            f"<time>{sent.at[11:23]}</time>",
+            clock(sent.at),
             f"{escape(sent.kind)}<br><code>{escape(sent.url)}</code>",
             status_tag(sent.status) if not sent.error else tag(sent.error, "bad"),
             _shown(sent.body),
@@ -212,7 +220,7 @@ def _warnings(warnings: Any, words: Words) -> str:
     latest: list[Warned] = list(warnings)[: -ROWS_SHOWN - 1 : -1]
     rows = [
         [
-            f"<time>{warned.at[11:23]}</time>",
+            clock(warned.at),
             f"<code>{escape(warned.method)} {escape(warned.path)}</code>",
             escape(warned.message),
         ]

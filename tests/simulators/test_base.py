@@ -7,10 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
 
+from filiera.platform import translations
+from filiera.simulators import page
 from filiera.simulators.base import Simulator
 from filiera.simulators.cloudtalk import CloudTalk
 from filiera.simulators.gohighlevel import GoHighLevel
@@ -153,6 +157,13 @@ def test_every_simulator_has_a_page_in_two_languages_that_loads_nothing_from_els
         assert http.get(f"{simulator.base_url}/_sim/knobs").json()["seed"] == 1
 
 
+@EVERY
+def test_every_knob_is_explained_in_english_too(kind: type[Simulator]) -> None:
+    catalog = translations.read(Path(page.__file__).parent / translations.CATALOG)
+    explained = [get_args(hint)[1].text for hint in kind.knobs_type.hints().values()]
+    assert [text for text in explained if not (text in catalog and catalog[text].string)] == []
+
+
 def test_what_was_received_is_shown_as_text_never_as_markup(
     cloudtalk: Running[CloudTalk], api: httpx.Client, http: httpx.Client
 ) -> None:
@@ -202,12 +213,13 @@ def test_it_listens_on_loopback_only(cloudtalk: Running[CloudTalk]) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_one_process_runs_all_of_them_and_stops_when_told(
-    tmp_path: object, http: httpx.Client, stop: signal.Signals
+    tmp_path: Path, http: httpx.Client, stop: signal.Signals
 ) -> None:
-    config = f"{tmp_path}/simulators.json"
-    with open(config, "w") as file:  # noqa: PTH123
-        json.dump({"cloudtalk": {"accounts": [{"agents": [{"id": 5}]}], "knobs": {"ring_s": 3}}}, file)
-    command = [sys.executable, "-m", "filiera.simulators", "--config", config, "--meta-port", "0"]
+    config = tmp_path / "simulators.json"
+    config.write_text(
+        json.dumps({"cloudtalk": {"accounts": [{"agents": [{"id": 5}]}], "knobs": {"ring_s": 3}}})
+    )
+    command = [sys.executable, "-m", "filiera.simulators", "--config", str(config), "--meta-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         urls = json.loads(process.stdout.readline())
