@@ -93,9 +93,7 @@ class Hub:
     async def _listen(self) -> "asyncpg.Connection[Any]":
         listener = await asyncpg.connect(**_database())
         listener.add_termination_listener(self._lost)
-        await listener.add_listener(
-            CHANNEL, lambda _conn, _pid, _channel, payload: self.hear(str(payload))
-        )
+        await listener.add_listener(CHANNEL, lambda _conn, _pid, _channel, payload: self.hear(str(payload)))
         return listener
 
     def _lost(self, _connection: Any) -> None:
@@ -109,24 +107,23 @@ class Hub:
 _hub = Hub()
 
 
-async def application(
-    scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-) -> None:
+async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Answer GET /live with the stream of the brand in use; 401 without a session."""
     if scope["type"] != "http":
         return
     if scope["method"] != "GET":
-        return await _refuse(send, 405)
+        await _refuse(send, 405)
+        return
     brand_id = await sync_to_async(_brand_of)(_session_key(scope))
-    if brand_id is None:
-        return await _refuse(send, 401)
-    if _hub.size >= MOST_STREAMS:
-        return await _refuse(send, 503)
+    if brand_id is None or _hub.size >= MOST_STREAMS:
+        await _refuse(send, 401 if brand_id is None else 503)
+        return
     try:
         stream = await _hub.join(brand_id)
     except (OSError, asyncpg.PostgresError):
         log.warning("the stream cannot be opened", exc_info=True)
-        return await _refuse(send, 503)
+        await _refuse(send, 503)
+        return
     gone = asyncio.create_task(_wait_until_gone(receive))
     try:
         await _tell(scope, send, stream, gone, brand_id)
@@ -159,18 +156,13 @@ async def _tell(
     quiet = 0
     while not stream.ended and not gone.done():
         changed = asyncio.create_task(stream.changed.wait())
-        await asyncio.wait(
-            {changed, gone}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait({changed, gone}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
         changed.cancel()
         if gone.done() or stream.ended:
             break
         if not stream.changed.is_set():
             quiet += 1
-            if (
-                quiet % RECHECK_EVERY == 0
-                and await sync_to_async(_brand_of)(_session_key(scope)) != brand_id
-            ):
+            if quiet % RECHECK_EVERY == 0 and await sync_to_async(_brand_of)(_session_key(scope)) != brand_id:
                 break
             await _write(send, ": still here\n\n")
             continue
@@ -223,13 +215,9 @@ def _brand_of(session_key: str) -> UUID | None:
         return None
     try:
         request = HttpRequest()
-        request.session = import_module(settings.SESSION_ENGINE).SessionStore(
-            session_key
-        )
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
         wanted = request.session.get("brand_id")
-        principal = queries.principal_of(
-            get_user(request), wanted=UUID(wanted) if wanted else None
-        )
+        principal = queries.principal_of(get_user(request), wanted=UUID(wanted) if wanted else None)
         return principal.brand_id if principal else None
     finally:
         connection.close()  # back to the pool: this thread belongs to no request

@@ -1,6 +1,7 @@
 """The small addresses of the shell: first page, brand, the person's own choices, availability."""
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -9,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from filiera.identity.permissions import Principal
 from filiera.platform.refusals import Forbidden
+from filiera.routing import commands as routing
 from filiera.routing.models import Agent
 from filiera.workspace.errors import missing
 
@@ -54,8 +56,10 @@ def switch_availability(request: HttpRequest) -> HttpResponse:
     state = request.POST.get("state", "")
     if agent is None or state not in {"on", "off"}:
         return missing(request)
-    agent.is_enabled = state == "on"
-    agent.save(update_fields=["is_enabled"])
+    routing.set_agent_enabled(agent_id=agent.pk, is_enabled=state == "on")
+    messages.success(
+        request, _("Ricevi lead.") if state == "on" else _("Sei in pausa: i lead vanno agli altri.")
+    )
     return back(request)
 
 
@@ -64,9 +68,7 @@ def principal_of(request: HttpRequest) -> Principal:
     principal: Principal | None = getattr(request, "principal", None)
     if principal is None:
         raise Forbidden(
-            _(
-                "Questa pagina non c’è, o non è per te. Chiedi l’accesso a chi amministra il marchio."
-            )
+            _("Questa pagina non c’è, o non è per te. Chiedi l’accesso a chi amministra il marchio.")
         )
     return principal
 

@@ -104,6 +104,12 @@ class Shell:
         return self.brand.timezone
 
     @property
+    def zone_name(self) -> str:
+        """Return the city people set their clock by."""
+        city = self.brand.timezone.rpartition("/")[2].replace("_", " ")
+        return _("Roma") if city == "Rome" else city
+
+    @property
     def theme(self) -> str:
         """Return light or dark for the first paint; a page that follows the system starts light."""
         return "dark" if self.me.theme == "dark" else "light"
@@ -203,11 +209,7 @@ class Shell:
             ),
             KeyGroup(
                 _("Vai a"),
-                tuple(
-                    (("G", item.key.upper()), item.label)
-                    for group in self.menu
-                    for item in group
-                ),
+                tuple((("G", item.key.upper()), item.label) for group in self.menu for item in group),
             ),
             KeyGroup(
                 _("Negli elenchi"),

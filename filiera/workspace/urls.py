@@ -1,11 +1,36 @@
 from django.urls import URLPattern, URLResolver, path
 
-from filiera.workspace import pages
+from filiera.workspace import pages, pages_leads, pages_search, pages_today
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.home, name="home"),
     path("dashboard", pages.home, name="dashboard"),
+    path("oggi", pages_today.today, name="today"),
+    path("cerca", pages_search.search, name="search"),
     path("brands/select", pages.select_brand, name="brand-select"),
     path("me/preferences", pages.save_preferences, name="preferences"),
     path("me/availability", pages.switch_availability, name="availability"),
+    path("leads", pages_leads.lead_index, name="lead-list"),
+    path("leads/new", pages_leads.new, name="lead-new"),
+    path("leads/new/number", pages_leads.check_number, name="lead-number-check"),
+    path("leads/assign", pages_leads.assign, name="lead-assign"),
+    path("leads/<uuid:contact_id>", pages_leads.record, name="lead"),
+    path("leads/<uuid:contact_id>/why", pages_leads.why, name="lead-why"),
+    path("leads/<uuid:contact_id>/phone", pages_leads.phone_cell, name="lead-phone"),
+    path("leads/<uuid:contact_id>/fields/<slug:name>", pages_leads.field, name="lead-field"),
+    path(
+        "leads/<uuid:contact_id>/fields/<slug:name>/check", pages_leads.check_field, name="lead-field-check"
+    ),
+    path("leads/<uuid:contact_id>/activities", pages_leads.record_activity, name="lead-activity"),
+    path("leads/<uuid:contact_id>/move", pages_leads.move, name="lead-move"),
+    path("leads/<uuid:contact_id>/reopen", pages_leads.reopen, name="lead-reopen"),
+    path("leads/<uuid:contact_id>/call", pages_leads.call, name="lead-call"),
+    path("leads/<uuid:contact_id>/delete", pages_leads.delete, name="lead-delete"),
+    path("leads/<uuid:contact_id>/restore", pages_leads.restore, name="lead-restore"),
+    path(
+        "leads/<uuid:contact_id>/duplicates/<uuid:suggestion_id>/dismiss",
+        pages_leads.not_duplicate,
+        name="lead-not-duplicate",
+    ),
+    path("activities/<uuid:activity_id>/finish", pages_leads.finish_activity, name="activity-done"),
 ]

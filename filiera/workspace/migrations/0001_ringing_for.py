@@ -20,6 +20,4 @@ class Migration(migrations.Migration):
         ("identity", "0003_roles_before_brand"),
         ("routing", "0001_initial"),
     ]
-    operations = [
-        migrations.RunSQL(CREATE, "drop function workspace_ringing_for(uuid)")
-    ]
+    operations = [migrations.RunSQL(CREATE, "drop function workspace_ringing_for(uuid)")]

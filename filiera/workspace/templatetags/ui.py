@@ -7,10 +7,13 @@ from datetime import datetime
 
 from django import template
 from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.dateformat import format as date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from filiera.contacts import phones
 from filiera.contacts.models import LeadState
 from filiera.platform import formats
 
@@ -39,9 +42,7 @@ def icon(name: str, size: str = "", label: str = "") -> SafeString:
             label,
             address,
         )
-    return format_html(
-        '<svg class="{}" aria-hidden="true"><use href="{}"/></svg>', classes, address
-    )
+    return format_html('<svg class="{}" aria-hidden="true"><use href="{}"/></svg>', classes, address)
 
 
 @register.simple_tag
@@ -60,20 +61,14 @@ def stage(state: str, name: str = "") -> SafeString:
     """Return a lead state as a ring that fills and its word; a brand's own stage brings its `name`."""
     look = STAGE_LOOKS.get(LeadState(state), "nuovo") if state else "nuovo"
     words = name or LeadState(state).label
-    return format_html(
-        '<span class="fi-stage fi-stage-{}">{}{}</span>', look, icon(f"s-{look}"), words
-    )
+    return format_html('<span class="fi-stage fi-stage-{}">{}{}</span>', look, icon(f"s-{look}"), words)
 
 
 @register.simple_tag
 def avatar(name: str, me: bool = False, size: str = "") -> SafeString:
     """Return the initials in a circle; the name stands beside them, so they are silent."""
-    classes = (
-        "fi-ava" + (" fi-ava-me" if me else "") + (f" fi-ava-{size}" if size else "")
-    )
-    return format_html(
-        '<span class="{}" aria-hidden="true">{}</span>', classes, formats.initials(name)
-    )
+    classes = "fi-ava" + (" fi-ava-me" if me else "") + (f" fi-ava-{size}" if size else "")
+    return format_html('<span class="{}" aria-hidden="true">{}</span>', classes, formats.initials(name))
 
 
 @register.simple_tag
@@ -87,13 +82,15 @@ def person(name: str, me: bool = False, short: bool = True) -> SafeString:
 def sla(due_at: datetime, now: datetime, total_s: int, prefix: str = "") -> SafeString:
     """Return the time left of a promise; the browser counts on from here."""
     left_s = (due_at - now).total_seconds()
+    prefix = f"{prefix} " if prefix else ""
     tone = "bad" if left_s < 0 else "warn" if left_s < total_s * 0.4 else "ok"
     ahead, late = _("entro {t}"), _("in ritardo di {t}")
     words = (ahead if left_s >= 0 else late).replace("{t}", formats.clock(abs(left_s)))
     return format_html(
         '<span class="fi-sla is-{tone}"><svg class="fi-clock" viewBox="0 0 20 20" aria-hidden="true">'
         '<circle cx="10" cy="10" r="8"/><circle cx="10" cy="10" r="8" pathLength="100" stroke-dasharray="{share} 100"/>'
-        '</svg><span data-until="{due}" data-total="{total}" data-ahead="{ahead}" data-late="{late}">{words}</span></span>',
+        '</svg><span data-until="{due}" data-total="{total}" data-ahead="{ahead}" data-late="{late}">{words}</span>'
+        "</span>",
         tone=tone,
         share=round(min(max(left_s / total_s, 0), 1) * 100),
         due=due_at.isoformat(),
@@ -102,6 +99,17 @@ def sla(due_at: datetime, now: datetime, total_s: int, prefix: str = "") -> Safe
         late=f"{prefix}{late}",
         words=f"{prefix}{words}",
     )
+
+
+@register.filter
+def when(at: datetime, now: datetime) -> str:
+    """Return a past moment in the room of a column: `10:41`, `ieri`, `11 ott`, `11/10/25`."""
+    there, here = timezone.localtime(at), timezone.localtime(now)
+    if there.date() == here.date():
+        return date_format(there, "H:i")
+    if (here.date() - there.date()).days == 1:
+        return _("ieri")
+    return date_format(there, "j M" if there.year == here.year else "j/n/y").lower()
 
 
 @register.filter
@@ -120,10 +128,9 @@ def yesno_is(value: object, other: object) -> str:
 def undo_address(tags: str) -> str:
     """Return the address that takes a message's deed back, from its extra tag `undo:/address`."""
     return next(
-        (
-            part.removeprefix("undo:")
-            for part in tags.split()
-            if part.startswith("undo:")
-        ),
+        (part.removeprefix("undo:") for part in tags.split() if part.startswith("undo:")),
         "",
     )
+
+
+register.filter("phone", phones.display)

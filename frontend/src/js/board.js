@@ -24,7 +24,7 @@ function start() {
 
   function post(url, fields) {
     const { "X-CSRFToken": token } = JSON.parse(document.body.getAttribute("hx-headers") ?? "{}");
-    return fetch(url, { method: "POST", body: new URLSearchParams(fields), headers: { "X-CSRFToken": token } });
+    return fetch(url, { method: "POST", body: new URLSearchParams(fields), headers: { "X-CSRFToken": token, "X-Board": location.search.slice(1) } });
   }
 
   /** Send the cards to a stage. Answers the server's words, or null when it could not be reached. */
@@ -207,6 +207,7 @@ function start() {
     board.querySelectorAll(".is-selected").forEach((card) => card.classList.remove("is-selected"));
   }
 
+  const hint = document.getElementById("deal-keys")?.content.firstElementChild;
   const keys = {
     j: () => walk(1),
     k: () => walk(-1),
@@ -241,6 +242,9 @@ function start() {
     const card = target.closest(".fi-deal[data-deal]");
     board.querySelectorAll(".fi-deal.is-focus").forEach((other) => other.classList.toggle("is-focus", other === card));
     card?.classList.add("is-focus");
+    // The keys stand on the card that has the keyboard, not on one that was merely clicked.
+    if (card && target.matches(":focus-visible") && board.dataset.move) card.append(hint);
+    else hint?.remove();
   });
 
   // ── the menu ──
@@ -334,6 +338,7 @@ function start() {
     drag.ghost.setAttribute("aria-hidden", "true");
     drag.ghost.classList.add("is-lifted");
     drag.ghost.classList.remove("is-focus");
+    drag.ghost.querySelector(".fi-deal-keys")?.remove();
     drag.ghost.style.width = `${box.width}px`;
     if (drag.cards.length > 1) drag.ghost.dataset.many = drag.cards.length;
     document.body.append(drag.ghost);

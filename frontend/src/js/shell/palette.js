@@ -42,10 +42,10 @@ if (palette) {
 
   const run = (item, elsewhere) => {
     if (!item) return;
-    const { href, opens, submits } = item.dataset;
+    const { href, opensDialog, submitsForm } = item.dataset;
     palette.close();
     if (href) elsewhere ? window.open(href, "_blank", "noopener") : location.assign(href);
-    else if (opens) open(document.getElementById(opens));
-    else if (submits) document.getElementById(submits).requestSubmit();
+    else if (opensDialog) open(document.getElementById(opensDialog));
+    else if (submitsForm) document.getElementById(submitsForm).requestSubmit();
   };
 }

@@ -26,3 +26,17 @@ document.addEventListener("click", async ({ target }) => {
 document.addEventListener("change", ({ target }) => {
   if (target.matches("[data-submits]")) target.form.requestSubmit();
 });
+
+// A field edited in place: Enter saves, Esc brings back what was there (its button does it, here is the key).
+document.addEventListener("keydown", (event) => {
+  if (event.isComposing) return;
+  if (event.key === "Enter" && event.target.matches("[data-enter]")) {
+    event.preventDefault();
+    event.target.dispatchEvent(new CustomEvent("enter", { bubbles: true }));
+  }
+  if (event.key !== "Escape") return;
+  const back = event.target.closest?.(".is-editing, .fi-celledit")?.querySelector(".fi-esc");
+  if (!back) return;
+  event.preventDefault();
+  back.click();
+});

@@ -1,0 +1,223 @@
+"""The record of a lead: the person, the deal with its stages, the story, and whether one may call now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from filiera.contacts import phones
+from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
+from filiera.identity.models import Brand
+from filiera.pipeline import rules as pipeline_rules
+from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHistory
+from filiera.pipeline.rules import Stay
+from filiera.platform import formats
+from filiera.platform.refusals import Missing
+from filiera.routing import rules as routing_rules
+from filiera.routing.models import CallAttempt, Decision, Process
+from filiera.workspace import calls, timeline
+from filiera.workspace.calls import Outcome
+from filiera.workspace.timeline import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class CallPermission:
+    """What the call button says before it is clicked (UI-03): `state` is allowed, later, ringing or number."""
+
+    state: str
+    why: str
+    tone: str
+    icon: str
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage on the thread: `look` is past, now, lost or empty."""
+
+    stage: Stage
+    look: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The whole page."""
+
+    contact: Contact
+    numbers: Sequence[ContactPhone]
+    deal: Deal | None
+    steps: Sequence[Step]
+    events: Sequence[LeadEvent]
+    entries: Sequence[Entry]
+    to_do: Sequence[Activity]
+    call: CallPermission
+    outcome: Outcome | None
+    decision: Decision | None
+    suggestion: DuplicateSuggestion | None
+    other: Contact | None
+    mine: bool
+
+    @property
+    def number(self) -> ContactPhone | None:
+        """Return the number one calls first."""
+        return self.numbers[0] if self.numbers else None
+
+    @property
+    def whatsapp(self) -> str:
+        """Return the address that opens a chat, for a number that can have one."""
+        number = self.number
+        if not number or not number.is_valid or not number.phone_e164:
+            return ""
+        return f"https://wa.me/{number.phone_e164.removeprefix('+')}"
+
+
+def contact_for(pk: UUID) -> Contact:
+    """Return a person of the brand in use. Raises Missing for anybody else's."""
+    contact = (
+        Contact.objects.filter(pk=pk, deleted_at__isnull=True)
+        .select_related("assigned_user", "marketing_source")
+        .first()
+    )
+    if contact is None:
+        raise Missing(_("Questa pagina non c’è, o non è per te."))
+    return contact
+
+
+def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
+    """Read the record in a fixed number of statements."""
+    numbers = list(
+        ContactPhone.objects.filter(contact=contact, is_active=True).order_by("-is_primary", "created_at")
+    )
+    deal = (
+        Deal.objects.filter(contact=contact)
+        .select_related("owner_user", "current_stage")
+        .order_by("-opened_at")
+        .first()
+    )
+    events = list(
+        LeadEvent.objects.filter(contact=contact)
+        .select_related("marketing_source")
+        .order_by("-received_at")[:10]
+    )
+    process = Process.objects.filter(contact=contact).select_related("agent").order_by("-created_at").first()
+    attempt = calls.latest_attempts([process]).get(process.pk) if process else None
+    suggestion = (
+        DuplicateSuggestion.objects.filter(contact=contact, dismissed_at__isnull=True)
+        .select_related("other")
+        .order_by("created_at")
+        .first()
+    )
+    return Record(
+        contact=contact,
+        numbers=numbers,
+        deal=deal,
+        steps=_steps(deal, now),
+        events=events,
+        entries=timeline.of(contact, now=now),
+        to_do=timeline.to_do(contact),
+        call=permission(numbers[0] if numbers else None, attempt, events, brand=brand, now=now),
+        outcome=calls.outcome(process, attempt, me=me, now=now),
+        decision=Decision.objects.filter(contact=contact)
+        .select_related("agent")
+        .order_by("-created_at")
+        .first(),
+        suggestion=suggestion,
+        other=suggestion.other if suggestion else None,
+        mine=contact.assigned_user_id == me,
+    )
+
+
+def permission(
+    number: ContactPhone | None,
+    attempt: CallAttempt | None,
+    events: Sequence[LeadEvent],
+    *,
+    brand: Brand,
+    now: datetime,
+) -> CallPermission:
+    """Say whether one may call now, and why. Every call here answers an enquiry (ROU-70 has its own issue)."""
+    if number is None:
+        return CallPermission("number", _("Non c’è un numero: aggiungilo"), "bad", "alert-circle")
+    if not number.is_valid or not number.phone_e164:
+        return CallPermission("number", _("Il numero non si può chiamare"), "bad", "alert-circle")
+    if attempt and attempt.ended_at is None and attempt.state in (*calls.RINGING, CallAttempt.State.ANSWERED):
+        return CallPermission(
+            "ringing", _("Ci sta pensando %(name)s") % {"name": attempt.agent.name}, "live", "phone-call"
+        )
+    hours = routing_rules.read_hours(brand.settings.get("working_hours"))
+    local = timezone.localtime(now)
+    if not routing_rules.is_open(hours, local):
+        opens = routing_rules.next_open(hours, now, local.tzinfo)  # type: ignore[arg-type]
+        when = formats.moment(opens, now) if opens else _("mai, finché l’orario resta vuoto")
+        return CallPermission("later", _("Si chiama da %(when)s") % {"when": when}, "warn", "clock")
+    why = _("Consentita")
+    if events:
+        why = _("Consentita: risponde alla sua richiesta, %(when)s") % {
+            "when": formats.moment(events[0].received_at, now)
+        }
+    return CallPermission("allowed", why, "ok", "shield-check", href=f"tel:{number.phone_e164}")
+
+
+def _steps(deal: Deal | None, now: datetime) -> list[Step]:
+    """Return the brand's stages as the thread shows them, each with the time spent there."""
+    stages = list(Stage.objects.filter(is_active=True).order_by("order_index"))
+    if deal is None:
+        return [
+            Step(stage, "lost" if stage.lead_state == pipeline_rules.LOST else "", "") for stage in stages
+        ]
+    stays = [
+        Stay(stage_id=row.stage_id, entered_at=row.entered_at, exited_at=row.exited_at)
+        for row in StageHistory.objects.filter(deal=deal)
+    ]
+    spent = pipeline_rules.total_by_stage(stays, now)
+    current = _stage_now(deal, stages)
+    steps = []
+    for stage in stages:
+        lost = stage.lead_state == pipeline_rules.LOST
+        if current and stage.pk == current.pk:
+            look = "now"
+        elif (
+            current
+            and not lost
+            and current.lead_state != pipeline_rules.LOST
+            and stage.order_index < current.order_index
+        ):
+            look = "past"
+        else:
+            look = "lost" if lost else ""
+        steps.append(Step(stage, look, _note(stage, look, deal, spent.get(stage.pk), now)))
+    return steps
+
+
+def _stage_now(deal: Deal, stages: Sequence[Stage]) -> Stage | None:
+    """Return where a deal stands: its stage, or the one of its end."""
+    if deal.status == Deal.Status.OPEN:
+        return deal.current_stage
+    end = pipeline_rules.WON if deal.status == Deal.Status.WON else pipeline_rules.LOST
+    return next((stage for stage in stages if stage.lead_state == end), None)
+
+
+def _note(stage: Stage, look: str, deal: Deal, spent: timedelta | None, now: datetime) -> str:
+    if look == "now" and deal.status == Deal.Status.OPEN and spent is not None:
+        return _("da %(span)s") % {"span": formats.span(spent.total_seconds())}
+    if look == "now" and deal.closed_at:
+        return formats.moment(deal.closed_at, now)
+    if spent is not None:
+        return formats.span(spent.total_seconds())
+    hints = {
+        "in_contatto": _("con una chiamata"),
+        "caldo": _("con una visita"),
+        "attesa_ordine": _("con un preventivo"),
+        "chiuso_vinto": _("importo e data"),
+        "perso": _("chiede il motivo"),
+    }
+    return hints.get(stage.lead_state or "", "")
+
+
+def number_problem(typed: str, brand: Brand) -> str:
+    """Return what is wrong with a number as it is being typed, or nothing (UI-30)."""
+    return phones.explain(phones.normalise(typed, brand.default_country))

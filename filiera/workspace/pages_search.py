@@ -1,0 +1,111 @@
+"""The command palette: people by number, e-mail or name; pages and actions by their words."""
+
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from filiera.contacts.models import Contact
+from filiera.contacts.rules import folded
+from filiera.workspace import lead_list
+from filiera.workspace.lead_list import Asked, Row
+from filiera.workspace.pages import principal_of
+from filiera.workspace.shell import Shell
+
+MOST = 8
+SHORTEST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person found, with the found part marked."""
+
+    row: Row
+    name: SafeString
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something to do or a page to open: an address, or the dialog or form of the page that does it."""
+
+    label: str
+    hint: str
+    icon: str
+    key: str = ""
+    href: str = ""
+    opens: str = ""
+    submits: str = ""
+
+
+@require_GET
+def search(request: HttpRequest) -> HttpResponse:
+    """Answer the palette. Without a text: who came last, and where one can go."""
+    principal, now = principal_of(request), timezone.now()
+    text = request.GET.get("q", "").replace("\x00", "").strip()[:100]
+    people: list[Person] = []
+    if principal.may("view_contacts"):
+        found = (
+            lead_list.leads(Asked(text=text), me=principal.user, now=now)
+            if len(text) >= SHORTEST
+            else _recent()
+        )
+        contacts = list(found.select_related("assigned_user").order_by("-last_lead_at", "-id")[:MOST])
+        rows = lead_list.rows_of(contacts, me=principal.user.pk, now=now)
+        people = [Person(row, marked(row.contact.full_name, text)) for row in rows]
+    context = {
+        "text": text,
+        "people": people,
+        "actions": [one for one in _actions(principal.brand.name) if _means(one.label, text)],
+        "pages": [one for one in _pages(Shell(principal)) if _means(one.label, text)],
+    }
+    return render(request, "workspace/_palette_list.html", context)
+
+
+def marked(name: str, text: str) -> SafeString:
+    """Return a name with the found beginning marked, as it is written and without regard to accents."""
+    wanted = folded(text)
+    words = name.split(" ")
+    for start in range(len(words)):
+        rest = " ".join(words[start:])
+        if wanted and folded(rest).startswith(wanted):
+            before = " ".join(words[:start]) + (" " if start else "")
+            return format_html("{}<mark>{}</mark>{}", before, rest[: len(wanted)], rest[len(wanted) :])
+    return conditional_escape(name)
+
+
+def _recent() -> QuerySet[Contact]:
+    return Contact.objects.filter(deleted_at__isnull=True, merged_into__isnull=True)
+
+
+def _means(label: str, text: str) -> bool:
+    return all(word in folded(label) for word in folded(text).split())
+
+
+def _actions(brand_name: str) -> list[Action]:
+    return [
+        Action(
+            _("Nuovo lead in %(name)s") % {"name": brand_name}, "", "plus", key="C", href=reverse("lead-new")
+        ),
+        Action(_("I miei da chiamare"), _("apre l’elenco filtrato"), "phone", href=_mine()),
+        Action(_("Scorciatoie"), _("tutti i tasti"), "keyboard", key="?", opens="keys"),
+        Action(_("Esci"), "", "logout", submits="sign-out"),
+    ]
+
+
+def _mine() -> str:
+    return reverse("lead-list") + Asked(owner="io", states=("nuovo", "in_contatto")).address
+
+
+def _pages(shell: Shell) -> list[Action]:
+    return [
+        Action(item.label, "", item.icon, key=f"G {item.key.upper()}", href=item.href)
+        for group in shell.menu
+        for item in group
+    ]
