@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -115,11 +116,10 @@ class Traffic:
         ]
         return [str(answer.status_code) for answer in answers]
 
-    async def _through(self, simulator: str, asked: Json) -> Json:
+    async def _through(self, simulator: str, asked: Json) -> Any:
         answer = await self._http.post(f"{self._simulators[simulator]['base_url']}/_sim/send", json=asked)
         answer.raise_for_status()
-        told: Json = answer.json()
-        return told
+        return answer.json()
 
     def _say(self, door: Door, enquiry: Enquiry, outcome: str) -> None:
         self.answers[outcome] += 1
