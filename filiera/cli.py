@@ -128,18 +128,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     backup_ = command("backup", _backup, _("salva una copia cifrata del database"))
     backup_.add_argument("--folder", type=Path, help=_("dove (di norma la cartella backups dei dati)"))
-    restore = command("restore", _restore, _("rimette una copia in un'installazione vuota"))
+    restore = command("restore", _restore, _("rimette una copia in un’installazione vuota"))
     restore.add_argument("stamp", nargs="?", help=_("quale, per esempio 20260110_031500; senza, le elenca"))
     restore.add_argument("--folder", type=Path, help=_("dove cercarle"))
     brand = command("brand", _brand, _("crea un marchio e chi lo amministra"))
     brand.add_argument("name", help=_("il nome, come lo leggono le persone"))
     brand.add_argument("--slug", default="", help=_("il nome negli indirizzi (di norma ricavato dal nome)"))
-    brand.add_argument("--owner", required=True, metavar="EMAIL", help=_("l'e-mail di chi lo amministra"))
+    brand.add_argument("--owner", required=True, metavar="EMAIL", help=_("l’e-mail di chi lo amministra"))
     brand.add_argument("--owner-name", default="", help=_("come si chiama"))
     telephony = command("telephony", _telephony, _("collega un marchio al suo account CloudTalk"))
     telephony.add_argument("slug", help=_("il nome del marchio negli indirizzi"))
     telephony.add_argument("--base-url", default="", help=_("un altro indirizzo delle API, per le prove"))
-    command("doctor", _doctor, _("controlla l'installazione e dice cosa sistemare"))
+    command("doctor", _doctor, _("controlla l’installazione e dice cosa sistemare"))
     return parser
 
 

@@ -196,7 +196,7 @@ def _refuse_busy_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as busy:
             raise CannotStart(
-                _("La porta %(port)s è occupata: chiudi chi la usa o scegline un'altra con FILIERA_PORT.")
+                _("La porta %(port)s è occupata: chiudi chi la usa o scegline un’altra con FILIERA_PORT.")
                 % {"port": port}
             ) from busy
 

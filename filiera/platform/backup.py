@@ -151,7 +151,7 @@ def restore(
     file = folder / f"db_backup_{stamp}.sql.gz.enc"
     if not file.exists():
         raise BackupTrouble(
-            _("In %(folder)s non c'è una copia %(stamp)s.") % {"folder": folder, "stamp": stamp}
+            _("In %(folder)s non c’è una copia %(stamp)s.") % {"folder": folder, "stamp": stamp}
         )
     progress(_("Controllo il file"))
     _verify_checksum(file)
@@ -366,7 +366,7 @@ def _refuse_unless_empty(urls: database.Dsns) -> None:
         ).fetchone()
     if found and found[0]:
         raise BackupTrouble(
-            _("Il database contiene già %(tables)s tabelle: una copia si rimette in un'installazione vuota.")
+            _("Il database contiene già %(tables)s tabelle: una copia si rimette in un’installazione vuota.")
             % {"tables": found[0]}
         )
 
@@ -417,7 +417,7 @@ def _read(sealed: BinaryIO, key: str) -> Iterator[bytes]:
             except InvalidTag:
                 continue
         else:
-            raise BackupTrouble(_("La copia non si apre: la chiave è un'altra o il file è rovinato."))
+            raise BackupTrouble(_("La copia non si apre: la chiave è un’altra o il file è rovinato."))
         yield opened
         if kind == b"last":
             return

@@ -77,7 +77,7 @@ def _tables(connection: psycopg.Connection) -> list[str]:
             found.append(_("la tabella %(table)s non impone la sicurezza di riga") % {"table": table})
         elif policies != [f"{BRAND_POLICY} / {BRAND_POLICY}"]:
             found.append(
-                _("la tabella %(table)s non ha la regola dei marchi, o ne ha un'altra") % {"table": table}
+                _("la tabella %(table)s non ha la regola dei marchi, o ne ha un’altra") % {"table": table}
             )
     return found
 

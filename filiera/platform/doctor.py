@@ -154,7 +154,7 @@ def _port(host: str, port: int) -> Iterator[Finding]:
         if ours
         else _("La porta %(port)s è di un altro programma") % {"port": port},
         is_fine=ours,
-        remedy=_("Chiudi quel programma o scegli un'altra porta con FILIERA_PORT."),
+        remedy=_("Chiudi quel programma o scegli un’altra porta con FILIERA_PORT."),
     )
 
 
@@ -173,7 +173,7 @@ def _database(patient: Patient, urls: database.Dsns) -> Iterator[Finding]:
     assert row
     apart = abs(row[0] - datetime.now(UTC))
     yield Finding(
-        _("Orologi di macchina e database d'accordo") if apart <= CLOCK_TOLERANCE
+        _("Orologi di macchina e database d’accordo") if apart <= CLOCK_TOLERANCE
         else _("Gli orologi di macchina e database distano %(seconds).0f s") % {"seconds": apart.total_seconds()},
         is_fine=apart <= CLOCK_TOLERANCE,
         remedy=_("Sincronizzali (NTP): orari, limiti e scadenze ne dipendono."),

@@ -7,11 +7,12 @@ beside the rooms (`cli.py`, `serving.py`) has `filiera/locale`.
 """
 
 import io
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -25,7 +26,9 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     **dict.fromkeys(("npgettext", "npgettext_lazy"), ((1, "c"), 2, 3)),
 }
 
-Message = tuple[str | None, str]  # context and sentence
+PLACEHOLDER = re.compile(r"%\(\w+\)[-+ #0-9.]*[a-z]|%[sd]|\{\w*\}")
+
+Sentence = tuple[str | None, str]  # context and text
 
 
 def compile_all() -> int:
@@ -51,9 +54,17 @@ def faults() -> Iterator[str]:
                     where = path.relative_to(FILIERA.parent)
                     yield f"{where}:{line}: no English in {(room / CATALOG).relative_to(FILIERA.parent)}: {sentence!r}"
         for message in catalog:
-            if message.id and message.string:
-                for fault in message.check(catalog):
-                    yield f"{(room / CATALOG).relative_to(FILIERA.parent)}: {message.id!r}: {fault}"
+            if message.id and not same_placeholders(message):
+                yield f"{(room / CATALOG).relative_to(FILIERA.parent)}: placeholders differ in {message.string!r}"
+
+
+def same_placeholders(message: Message) -> bool:
+    """Return whether the English has the placeholders of the Italian; a singular may leave out its number."""
+    sources = [message.id] if isinstance(message.id, str) else list(message.id)
+    translated = [message.string] if isinstance(message.string, str) else list(message.string or ())
+    expected = [set(PLACEHOLDER.findall(source)) for source in sources]
+    found = [set(PLACEHOLDER.findall(sentence)) for sentence in translated]
+    return all(names <= set().union(*expected) for names in found) and found[-1:] == expected[-1:]
 
 
 def rooms() -> dict[Path, list[Path]]:
@@ -65,7 +76,7 @@ def rooms() -> dict[Path, list[Path]]:
     return found
 
 
-def sentences(path: Path) -> Iterator[tuple[int, Message]]:
+def sentences(path: Path) -> Iterator[tuple[int, Sentence]]:
     """Yield the sentences of one Python file or template, with their lines."""
     source = path.read_text()
     if path.suffix != ".py":
