@@ -1,6 +1,6 @@
 # Everything runs from a checkout with Python 3.11 or newer, git and make; `bootstrap.py` fetches the rest into .venv.
 # No name here is a file.
-.PHONY: demo up test check bench format lock messages ready ready-dev
+.PHONY: demo up test check bench faults format lock messages ready ready-dev
 
 PYTHON ?= python3
 FILIERA := .venv/bin/filiera
@@ -24,8 +24,11 @@ check: ready-dev  ## format, lint, types, direction of imports, migrations, tran
 	$(CHECK_HOME) .venv/bin/python -W ignore::RuntimeWarning -m django makemigrations --check --dry-run --settings filiera.settings
 	.venv/bin/python -m filiera.platform.translations check
 
-bench: ready-dev  ## the figures of docs/bench.md on this machine
-	.venv/bin/python -m bench $(ARGS)
+bench: ready-dev  ## the figures of docs/bench.md on this machine; ONLY=Q-1,Q-2 narrows it
+	.venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+faults: ready-dev  ## kills, outages and crowds of docs/faults.md; ONLY=Q-20 narrows it
+	.venv/bin/python -m faults $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 format: ready-dev  ## write the code as `make check` wants it
 	.venv/bin/ruff format .

@@ -1,0 +1,52 @@
+"""`python -m bench`: measure the figures of docs/bench.md, or those of `--only Q-1,Q-3`.
+
+Progress goes to the error output; the last lines of the output are one JSON object per figure.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from bench import accept
+from bench.figures import Figure, write
+from bench.house import Machine, machine, say
+
+Measure = Callable[[Machine, float], list[Figure]]
+FIGURES: dict[str, tuple[Measure, float]] = {
+    "Q-1": (accept.q1, 15),
+    "Q-2": (accept.q2, 15),
+}
+"""How each figure is measured, and for how many seconds."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and return 1 when a figure could not be measured."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", default="", help="ids separated by commas; all of them unless said")
+    parser.add_argument(
+        "--quick", action="store_true", help="two seconds each: does it run, not how fast it is"
+    )
+    options = parser.parse_args(arguments)
+    wanted = [name.strip() for name in options.only.split(",") if name.strip()] or list(FIGURES)
+    for name in wanted:
+        if name not in FIGURES:
+            say(f"{name} is not measured here yet; these are: {', '.join(FIGURES)}")
+    figures: list[Figure] = []
+    failed = False
+    with machine() as ground:
+        for name in wanted:
+            if name not in FIGURES:
+                continue
+            measure, seconds = FIGURES[name]
+            say(f"{name} …")
+            try:
+                figures += measure(ground, 2 if options.quick else seconds)
+            except Exception as trouble:
+                failed = True
+                say(f"{name} could not be measured: {type(trouble).__name__}: {trouble}")
+    write(figures)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

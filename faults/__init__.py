@@ -1,0 +1,1 @@
+"""What must hold when things break (docs/faults.md): `make faults`."""
