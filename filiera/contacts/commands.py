@@ -149,6 +149,7 @@ class _Recognition:
                 "marketing_source_id": lead.marketing_source_id,
                 "external_ids": _external_ids(lead),
                 "last_lead_at": lead.received_at,
+                "lead_count": 1,
                 "created_at": self.now,
                 "updated_at": self.now,
             },
@@ -286,6 +287,7 @@ _CONTACT_COLUMNS = (
     "marketing_source_id",
     "external_ids",
     "last_lead_at",
+    "lead_count",
     "created_at",
     "updated_at",
 )

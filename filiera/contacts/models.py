@@ -42,6 +42,7 @@ class Contact(BrandRow):
     external_ids = models.JSONField(default=dict, blank=True)
     merged_into = BrandForeignKey("self", null=True, blank=True)
     last_lead_at = models.DateTimeField()
+    lead_count = models.IntegerField(default=0)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -52,13 +53,23 @@ class Contact(BrandRow):
         ]
         indexes = [
             models.Index(fields=["brand_id", "email_norm"], name="contact_by_email"),
-            models.Index(fields=["brand_id", "-last_lead_at", "-id"], name="contact_latest"),
-            models.Index(fields=["brand_id", "status", "-last_lead_at", "-id"], name="contact_by_state"),
-            models.Index(
-                fields=["brand_id", "marketing_source", "-last_lead_at", "-id"], name="contact_by_source"
+            *(
+                models.Index(
+                    fields=["brand_id", *leading, "-last_lead_at", "-id"],
+                    name=name,
+                    condition=models.Q(deleted_at=None),
+                )
+                for name, leading in {
+                    "contact_latest": [],
+                    "contact_by_state": ["status"],
+                    "contact_by_source": ["marketing_source"],
+                    "contact_by_owner": ["assigned_user"],
+                }.items()
             ),
             models.Index(
-                fields=["brand_id", "assigned_user", "-last_lead_at", "-id"], name="contact_by_owner"
+                fields=["brand_id", "-last_lead_at", "-id"],
+                name="contact_returning",
+                condition=models.Q(deleted_at=None, lead_count__gt=1),
             ),
             # starts_with uses an index of the C order only, whatever the database's own order is.
             models.Index(

@@ -47,7 +47,9 @@ def test_the_form_to_dial_is_derived(typed, e164):
     assert normalise(typed).e164 == e164
 
 
-@pytest.mark.parametrize("typed", ["+44 (0)7911 123456", "00447911123456", "447911123456", "+44 7911-123-456"])
+@pytest.mark.parametrize(
+    "typed", ["+44 (0)7911 123456", "00447911123456", "447911123456", "+44 7911-123-456"]
+)
 def test_one_british_number_is_one_number_however_it_is_written(typed):
     phone = normalise(typed)
     assert (phone.country_code, phone.normalised, phone.e164) == ("GB", "7911123456", "+447911123456")
@@ -153,7 +155,9 @@ def test_the_form_to_dial_leads_to_the_same_number(typed, country):
     assert not again.assumed_country
 
 
-@given(st.text(alphabet="0123456789", min_size=6, max_size=12), st.sampled_from([" ", "-", ".", "/", "\u00a0"]))
+@given(
+    st.text(alphabet="0123456789", min_size=6, max_size=12), st.sampled_from([" ", "-", ".", "/", "\u00a0"])
+)
 def test_what_stands_between_the_digits_does_not_matter(digits, separator):
     spaced = separator.join(digits[i : i + 3] for i in range(0, len(digits), 3))
     one, other = normalise(digits), normalise(spaced)

@@ -157,6 +157,7 @@ class _Intake:
         arrival = self.arrivals.setdefault(person.id, _Arrival(person, received_at, starts_anew))
         arrival.received_at = max(arrival.received_at, received_at)
         arrival.starts_anew |= starts_anew
+        arrival.leads += 1
 
     def _forget_people_made_for_nothing(self) -> None:
         """Remove who was made just now for a lead that turned out to have come before.
@@ -174,7 +175,7 @@ class _Intake:
         if self.stage is not None:
             _open_history(self.brand_id, self.new_deals, self.stage.id, self.stage.version, self.now)
         bulk.insert(LeadEvent, _EVENT_COLUMNS, [_row(event, _EVENT_COLUMNS) for event in self.new_events])
-        _note_arrivals([arrival for arrival in self.arrivals.values() if arrival.person.was_known], self.now)
+        _note_arrivals(list(self.arrivals.values()), self.now)
         events.record_all(
             [
                 ("deal.created", deal.id, {"contact_id": str(deal.contact_id), "by": "intake"})
@@ -205,6 +206,7 @@ class _Arrival:
     person: Contact
     received_at: datetime
     starts_anew: bool
+    leads: int = 0
 
 
 def title_of(service: str, package: str) -> str:
@@ -276,30 +278,31 @@ def _open_history(
 
 
 def _note_arrivals(arrivals: list[_Arrival], now: datetime) -> None:
-    """Move people who were here before to the top of the list; a new deal starts them in Nuovo again."""
-    if not arrivals:
-        return
+    """Move people to the top of the list and count their leads; a new deal starts them in Nuovo again.
+
+    Who was made for this batch's only lead stands there already.
+    """
+    changed = []
     for arrival in arrivals:
         person = arrival.person
+        if not person.was_known and arrival.leads == 1:
+            continue
         person.last_lead_at = max(person.last_lead_at, arrival.received_at)
+        person.lead_count = arrival.leads + (person.lead_count if person.was_known else 0)
         if arrival.starts_anew:
             person.status = LeadState.NUOVO.value
+        changed.append((person.id, person.last_lead_at, person.status, person.lead_count))
+    if not changed:
+        return
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            update contacts_contact contact
-            set last_lead_at = (row->>1)::timestamptz, status = row->>2, updated_at = %s
+            update contacts_contact contact set
+                last_lead_at = (row->>1)::timestamptz, status = row->>2,
+                lead_count = (row->>3)::integer, updated_at = %s
             from jsonb_array_elements(%s::jsonb) as row where contact.id = (row->>0)::uuid
             """,
-            [
-                now,
-                orjson.dumps(
-                    [
-                        (arrival.person.id, arrival.person.last_lead_at, arrival.person.status)
-                        for arrival in arrivals
-                    ]
-                ).decode(),
-            ],
+            [now, orjson.dumps(changed).decode()],
         )
 
 

@@ -1,0 +1,91 @@
+"""Reads of people: the door to one, and finding them by what somebody types."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import connection
+
+from filiera.contacts import phones, rules
+from filiera.contacts.commands import ContactMissing
+from filiera.contacts.models import Contact, ContactPhone
+
+MOST_FOUND = 200
+_FEWEST_DIGITS_SEARCHED = 4
+
+
+def contact_for(contact_id: UUID, *, with_deleted: bool = False) -> Contact:
+    """Return a person of the open brand. Raises ContactMissing, also for one of another brand or in the bin."""
+    rows = Contact.objects.select_related("assigned_user", "marketing_source")
+    contact = rows.filter(id=contact_id).first()
+    if contact is None or (contact.deleted_at is not None and not with_deleted):
+        raise ContactMissing
+    return contact
+
+
+def survivor_of(contact_id: UUID) -> UUID | None:
+    """Return whom a merged person lives on in, or None: old addresses lead there for ever (CON-43)."""
+    return Contact.objects.filter(id=contact_id).values_list("merged_into_id", flat=True).first()
+
+
+def phones_of(contact_ids: Sequence[UUID]) -> dict[UUID, list[ContactPhone]]:
+    """Return the numbers in use of these people, the main one first."""
+    found: dict[UUID, list[ContactPhone]] = {}
+    rows = ContactPhone.objects.filter(contact_id__in=contact_ids, is_active=True)
+    for phone in rows.order_by("contact_id", "-is_primary", "created_at"):
+        found.setdefault(phone.contact_id, []).append(phone)
+    return found
+
+
+def main_phones(contact_ids: Sequence[UUID]) -> dict[UUID, ContactPhone]:
+    """Return the main number of each of these people who has one."""
+    rows = ContactPhone.objects.filter(contact_id__in=contact_ids, is_primary=True)
+    return {phone.contact_id: phone for phone in rows}
+
+
+def find(text: str, *, limit: int = MOST_FOUND, default_country: str = "IT") -> list[UUID]:
+    """Return the people whom `text` may mean: an address, the beginning of a number, of a name or of a surname.
+
+    Every part is an index range by a leakproof comparison, so row security costs nothing (Q-11).
+    """
+    wanted = text.strip()
+    name = rules.folded(wanted)
+    digits = phones.digits_of(wanted)
+    number = phones.normalise(wanted, default_country)
+    is_number = len(digits) >= _FEWEST_DIGITS_SEARCHED and not any(letter.isalpha() for letter in wanted)
+    if not name:
+        return []
+    with connection.cursor() as cursor:
+        if is_number:
+            beginnings = [f"+39{digits}"] if default_country == "IT" else []
+            beginnings += [f"+{digits}"] + ([number.e164] if number.is_valid else [])
+            cursor.execute(
+                """
+                select distinct contact_id from unnest(%s::text[]) as beginning
+                cross join lateral (
+                    select contact_id from contacts_contactphone
+                    where starts_with(phone_e164, beginning) and is_active limit %s
+                ) phone limit %s
+                """,
+                [beginnings, limit, limit],
+            )
+        elif "@" in wanted:
+            cursor.execute(
+                """
+                select id from contacts_contact
+                where starts_with(email_norm, %s) and deleted_at is null limit %s
+                """,
+                [wanted.lower(), limit],
+            )
+        else:
+            cursor.execute(
+                """
+                (select id from contacts_contact
+                 where starts_with(name_key, %s) and deleted_at is null limit %s)
+                union
+                (select id from contacts_contact
+                 where starts_with(surname_key, %s) and deleted_at is null limit %s)
+                limit %s
+                """,
+                [name, limit, name, limit, limit],
+            )
+        return [row[0] for row in cursor.fetchall()]

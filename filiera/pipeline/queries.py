@@ -1,0 +1,538 @@
+"""Reads of leads, deals and what is to be done, each a fixed number of statements on brand-leading indexes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q
+
+from filiera.contacts import queries as contacts
+from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
+from filiera.pipeline.commands import DealMissing
+from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHistory, StateRule
+
+MOST_COUNTED = 10_000
+"""Lists are counted exactly up to here; beyond, "more than" (UI-24)."""
+
+_MOST_BRANCHES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class LeadFilter:
+    """Which leads a list shows. Empty means any; several values of one field mean any of them.
+
+    `owner_ids` may hold None for leads of nobody. `arrived_from` and `arrived_to` bound the last arrival, half open.
+    `to_call_by` keeps those with a planned call of that user, or of nobody.
+    """
+
+    states: tuple[str, ...] = ()
+    marketing_source_ids: tuple[UUID, ...] = ()
+    owner_ids: tuple[UUID | None, ...] = ()
+    arrived_from: datetime | None = None
+    arrived_to: datetime | None = None
+    text: str = ""
+    only_returning: bool = False
+    without_next_activity: bool = False
+    to_call_by: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list ordered by last arrival: the row it stands at."""
+
+    last_lead_at: datetime
+    contact_id: UUID
+
+    def __str__(self) -> str:
+        return f"{self.last_lead_at.isoformat()}_{self.contact_id}"
+
+    @classmethod
+    def read(cls, text: str) -> "Cursor | None":
+        """Return the place an address names, or None when it names none."""
+        moment, _, contact_id = text.partition("_")
+        try:
+            at = datetime.fromisoformat(moment)
+            return cls(at, UUID(contact_id)) if at.tzinfo else None
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadRow:
+    """A lead as people see it: the person, their main number, last request, current deal and what comes next."""
+
+    contact: Contact
+    phone: ContactPhone | None
+    event: LeadEvent | None
+    deal: Deal | None
+    next_activity: Activity | None
+
+    @property
+    def is_returning(self) -> bool:
+        return self.contact.lead_count > 1
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.contact.last_lead_at, self.contact.id)
+
+
+@dataclass(frozen=True, slots=True)
+class LeadPage:
+    """Some rows of a list. `next` and `previous` are None at its ends."""
+
+    rows: list[LeadRow]
+    next: Cursor | None
+    previous: Cursor | None
+
+
+def lead_page(
+    wanted: LeadFilter, *, limit: int = 50, after: Cursor | None = None, before: Cursor | None = None
+) -> LeadPage:
+    """Return the leads that follow `after`, or precede `before`, latest arrival first. Seven statements."""
+    ids = _lead_ids(wanted, limit=limit + 1, after=after, before=before)
+    has_more = len(ids) > limit
+    ids = ids[:limit]
+    if before is not None:
+        ids.reverse()
+    rows = lead_rows(ids)
+    first, last = (rows[0].cursor, rows[-1].cursor) if rows else (None, None)
+    if before is not None:
+        return LeadPage(rows, next=last, previous=first if has_more else None)
+    return LeadPage(rows, next=last if has_more else None, previous=first if after else None)
+
+
+def lead_page_at(wanted: LeadFilter, *, offset: int, limit: int) -> list[LeadRow]:
+    """Return `limit` leads from `offset` on, for interfaces with page numbers; keyset paging is faster far down."""
+    return lead_rows(_lead_ids(wanted, limit=limit, offset=offset))
+
+
+def count_leads(wanted: LeadFilter, *, most: int = MOST_COUNTED) -> int:
+    """Return how many leads a list has, exact up to `most`; `most` + 1 stands for "more than that"."""
+    where, values = _conditions(wanted)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"select count(*) from (select 1 from contacts_contact contact where {where} limit %s) some",
+            [*values, most + 1],
+        )
+        (count,) = cursor.fetchone()
+    return int(count)
+
+
+def neighbours(wanted: LeadFilter, contact: Contact) -> tuple[UUID | None, UUID | None]:
+    """Return who stands before and after a person in a list, for the arrows of the record (UI-06)."""
+    here = Cursor(contact.last_lead_at, contact.id)
+    before = _lead_ids(wanted, limit=1, before=here)
+    after = _lead_ids(wanted, limit=1, after=here)
+    return (before[0] if before else None, after[0] if after else None)
+
+
+def place_of(wanted: LeadFilter, contact: Contact, *, most: int = 1_000) -> int | None:
+    """Return the place of a person in a list, from 1, or None beyond `most`."""
+    where, values = _conditions(wanted)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            select count(*) from (
+                select 1 from contacts_contact contact
+                where {where} and (contact.last_lead_at, contact.id) > (%s, %s) limit %s
+            ) some
+            """,
+            [*values, contact.last_lead_at, contact.id, most],
+        )
+        (count,) = cursor.fetchone()
+    return int(count) + 1 if count < most else None
+
+
+def lead_rows(contact_ids: Sequence[UUID]) -> list[LeadRow]:
+    """Return these leads in the order given; those in the bin or of another brand are left out. Five statements."""
+    if not contact_ids:
+        return []
+    people = {
+        contact.id: contact
+        for contact in Contact.objects.filter(id__in=contact_ids, deleted_at=None).select_related(
+            "assigned_user", "marketing_source"
+        )
+    }
+    numbers = contacts.main_phones(contact_ids)
+    events = last_events(contact_ids)
+    deals = current_deals(contact_ids)
+    following = next_activities(contact_ids)
+    return [
+        LeadRow(
+            people[contact_id],
+            numbers.get(contact_id),
+            events.get(contact_id),
+            deals.get(contact_id),
+            following.get(contact_id),
+        )
+        for contact_id in contact_ids
+        if contact_id in people
+    ]
+
+
+def last_events(contact_ids: Sequence[UUID]) -> dict[UUID, LeadEvent]:
+    """Return the last lead event of each of these people."""
+    rows = LeadEvent.objects.filter(contact_id__in=contact_ids).select_related("marketing_source")
+    return {
+        event.contact_id: event
+        for event in rows.order_by("contact_id", "-received_at", "-id").distinct("contact_id")
+    }
+
+
+def current_deals(contact_ids: Sequence[UUID]) -> dict[UUID, Deal]:
+    """Return the open deal of each of these people, else their last one."""
+    rows = Deal.objects.filter(contact_id__in=contact_ids).select_related("current_stage", "owner_user")
+    deals: dict[UUID, Deal] = {}
+    for deal in rows.order_by("contact_id", "opened_at", "id"):
+        known = deals.get(deal.contact_id)
+        if known is None or known.status != Deal.Status.OPEN:
+            deals[deal.contact_id] = deal
+    return deals
+
+
+def next_activities(contact_ids: Sequence[UUID]) -> dict[UUID, Activity]:
+    """Return what is to be done next about each of these people: the planned activity that is due first."""
+    rows = Activity.objects.filter(contact_id__in=contact_ids, status=Activity.Status.PLANNED)
+    return {
+        activity.contact_id: activity
+        for activity in rows.select_related("user")
+        .order_by("contact_id", "scheduled_at", "id")
+        .distinct("contact_id")
+    }
+
+
+def _lead_ids(
+    wanted: LeadFilter,
+    *,
+    limit: int,
+    after: Cursor | None = None,
+    before: Cursor | None = None,
+    offset: int = 0,
+) -> list[UUID]:
+    """Return the ids of a list, in order.
+
+    A field with several values is asked value by value and merged: each branch then reads an index in its order
+    and stops at the limit, which `in (…)` would keep the planner from doing.
+    """
+    direction, comparison, place = "desc", "<", after
+    if before is not None:
+        direction, comparison, place = "asc", ">", before
+    branches = _branches(wanted)
+    bound = " and (contact.last_lead_at, contact.id) " + comparison + " (%s, %s)" if place else ""
+    order = f"order by last_lead_at {direction}, id {direction}"
+    parts: list[str] = []
+    values: list[Any] = []
+    for branch in branches:
+        where, given = _conditions(branch)
+        parts.append(
+            f"(select contact.last_lead_at, contact.id from contacts_contact contact where {where}{bound} "
+            f"{order} limit %s)"
+        )
+        values += [*given, *([place.last_lead_at, place.contact_id] if place else []), limit + offset]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"select id from ({' union all '.join(parts)}) lead {order} limit %s offset %s",
+            [*values, limit, offset],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _branches(wanted: LeadFilter) -> list[LeadFilter]:
+    """Split a filter into filters with one value a field, unless they would be too many."""
+    choices = [
+        [(value,) for value in values] or [()]
+        for values in (wanted.states, wanted.marketing_source_ids, wanted.owner_ids)
+    ]
+    combinations = list(product(*choices))
+    if len(combinations) > _MOST_BRANCHES:
+        return [wanted]
+    return [
+        LeadFilter(
+            states=states,
+            marketing_source_ids=sources,
+            owner_ids=owners,
+            arrived_from=wanted.arrived_from,
+            arrived_to=wanted.arrived_to,
+            text=wanted.text,
+            only_returning=wanted.only_returning,
+            without_next_activity=wanted.without_next_activity,
+            to_call_by=wanted.to_call_by,
+        )
+        for states, sources, owners in combinations
+    ]
+
+
+def _conditions(wanted: LeadFilter) -> tuple[str, list[Any]]:
+    """Return the SQL conditions of a filter on `contact`, and their values."""
+    parts, values = ["contact.deleted_at is null"], []
+    for column, chosen in (
+        ("contact.status", wanted.states),
+        ("contact.marketing_source_id", wanted.marketing_source_ids),
+        ("contact.assigned_user_id", wanted.owner_ids),
+    ):
+        condition, given = _one_of(column, chosen)
+        parts += [condition] if condition else []
+        values += given
+    if wanted.arrived_from is not None:
+        parts.append("contact.last_lead_at >= %s")
+        values.append(wanted.arrived_from)
+    if wanted.arrived_to is not None:
+        parts.append("contact.last_lead_at < %s")
+        values.append(wanted.arrived_to)
+    if wanted.text.strip():
+        parts.append("contact.id = any(%s::uuid[])")
+        values.append(contacts.find(wanted.text))
+    if wanted.only_returning:
+        parts.append("contact.lead_count > 1")
+    if wanted.without_next_activity:
+        parts.append(
+            "not exists (select from pipeline_activity activity "
+            "where activity.contact_id = contact.id and activity.status = 'planned')"
+        )
+    if wanted.to_call_by is not None:
+        parts.append(
+            "exists (select from pipeline_activity activity where activity.contact_id = contact.id "
+            "and activity.status = 'planned' and activity.type = 'chiamata' "
+            "and (activity.user_id = %s or activity.user_id is null))"
+        )
+        values.append(wanted.to_call_by)
+    return " and ".join(parts), values
+
+
+def _one_of(column: str, chosen: Sequence[Any]) -> tuple[str, list[Any]]:
+    given = [value for value in chosen if value is not None]
+    parts = []
+    if len(given) == 1:
+        parts.append(f"{column} = %s")
+    elif given:
+        parts.append(f"{column} in ({', '.join(['%s'] * len(given))})")
+    if len(given) != len(chosen):
+        parts.append(f"{column} is null")
+    return (f"({' or '.join(parts)})" if parts else "", given)
+
+
+# One lead
+
+
+@dataclass(frozen=True, slots=True)
+class LeadRecord:
+    """All that the record of a lead shows of contacts and pipeline; the thread is `contacts.timeline.read`."""
+
+    contact: Contact
+    phones: list[ContactPhone]
+    deals: list[Deal]
+    events: list[LeadEvent]
+    tasks: list[Activity]
+    suggestions: list[Contact]
+
+    @property
+    def deal(self) -> Deal | None:
+        """Return the open deal, else the last one."""
+        return next((deal for deal in self.deals if deal.status == Deal.Status.OPEN), None) or (
+            self.deals[0] if self.deals else None
+        )
+
+
+def lead_record(contact_id: UUID, *, events: int = 20) -> LeadRecord:
+    """Return one lead. Seven statements. Raises ContactMissing, also across brands."""
+    contact = contacts.contact_for(contact_id)
+    return LeadRecord(
+        contact=contact,
+        phones=contacts.phones_of([contact_id]).get(contact_id, []),
+        deals=list(
+            Deal.objects.filter(contact_id=contact_id)
+            .select_related("current_stage", "owner_user")
+            .order_by("-opened_at", "-id")
+        ),
+        events=list(
+            LeadEvent.objects.filter(contact_id=contact_id)
+            .select_related("marketing_source")
+            .order_by("-received_at", "-id")[:events]
+        ),
+        tasks=list(
+            Activity.objects.filter(contact_id=contact_id, status=Activity.Status.PLANNED)
+            .select_related("user")
+            .order_by("scheduled_at", "id")
+        ),
+        suggestions=_suggested(contact_id),
+    )
+
+
+def _suggested(contact_id: UUID) -> list[Contact]:
+    """Return who may be the same person (CON-35)."""
+    pairs = DuplicateSuggestion.objects.filter(
+        Q(contact_id=contact_id) | Q(other_id=contact_id), dismissed_at=None
+    ).values_list("contact_id", "other_id")
+    others = [other if one == contact_id else one for one, other in pairs]
+    return list(Contact.objects.filter(id__in=others, deleted_at=None))
+
+
+def latest_events(*, limit: int = 50, since: datetime | None = None) -> list[LeadEvent]:
+    """Return what came in last, newest first, each with person and deal."""
+    rows = LeadEvent.objects.select_related("contact", "deal", "deal__current_stage", "marketing_source")
+    if since is not None:
+        rows = rows.filter(received_at__gte=since)
+    return list(rows.order_by("-received_at", "-id")[:limit])
+
+
+# Deals
+
+
+def deal_for(deal_id: UUID) -> Deal:
+    """Return a deal of the open brand. Raises DealMissing, also for one of another brand."""
+    deal = Deal.objects.select_related("contact", "current_stage", "owner_user").filter(id=deal_id).first()
+    if deal is None:
+        raise DealMissing
+    return deal
+
+
+@dataclass(frozen=True, slots=True)
+class DealFilter:
+    """Which deals a list shows; empty means any."""
+
+    stage_id: UUID | None = None
+    status: str = ""
+    owner_id: UUID | None = None
+    text: str = ""
+
+
+def deals_at(wanted: DealFilter, *, offset: int, limit: int) -> tuple[list[Deal], int]:
+    """Return some deals, last opened first, and how many there are, exact up to MOST_COUNTED."""
+    rows = Deal.objects.all()
+    if wanted.stage_id is not None:
+        rows = rows.filter(current_stage_id=wanted.stage_id)
+    if wanted.status:
+        rows = rows.filter(status=wanted.status)
+    if wanted.owner_id is not None:
+        rows = rows.filter(owner_user_id=wanted.owner_id)
+    if wanted.text.strip():
+        rows = rows.filter(contact_id__in=contacts.find(wanted.text))
+    count = len(rows.values_list("id", flat=True)[: MOST_COUNTED + 1])
+    page = rows.select_related("contact", "current_stage", "owner_user").order_by("-opened_at", "-id")
+    return list(page[offset : offset + limit]), count
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One stay of a deal in a stage, with how long it lasted; a stay that lasts is measured up to now."""
+
+    stay: StageHistory
+    seconds: int
+
+
+def deal_history(deal_id: UUID, *, now: datetime) -> list[Stretch]:
+    """Return the stays of a deal, oldest first (PIP-10). Raises DealMissing."""
+    deal_for(deal_id)
+    rows = StageHistory.objects.filter(deal_id=deal_id).select_related("stage", "changed_by_user")
+    return [
+        Stretch(stay, int(((stay.exited_at or now) - stay.entered_at).total_seconds()))
+        for stay in rows.order_by("entered_at", "id")
+    ]
+
+
+def stages(*, with_inactive: bool = False) -> list[Stage]:
+    """Return the stages of the open brand in their order."""
+    rows = Stage.objects.all() if with_inactive else Stage.objects.filter(is_active=True)
+    return list(rows.order_by("order_index", "id"))
+
+
+def state_rules() -> dict[str, str]:
+    """Return activity type → lead state of the open brand."""
+    return dict(StateRule.objects.values_list("activity_type", "lead_state"))
+
+
+@dataclass(frozen=True, slots=True)
+class BoardStage:
+    """A stage of the board: its first deals, how many there are and what they are worth together."""
+
+    stage: Stage
+    deals: list[Deal]
+    count: int
+    total_amount: Any
+
+
+def board(*, per_stage: int = 100) -> list[BoardStage]:
+    """Return the open deals by stage, newest in the stage first, with the totals of each. Four statements.
+
+    Count and total are exact up to MOST_COUNTED deals of a stage.
+    """
+    columns = stages()
+    totals, ids = _board_figures([stage.id for stage in columns], per_stage)
+    rows = Deal.objects.filter(id__in=ids).select_related("contact", "owner_user", "current_stage")
+    by_stage: dict[UUID, list[Deal]] = {}
+    for deal in rows.order_by("-stage_entered_at", "-id"):
+        if deal.current_stage_id is not None:
+            by_stage.setdefault(deal.current_stage_id, []).append(deal)
+    return [BoardStage(stage, by_stage.get(stage.id, []), *totals.get(stage.id, (0, 0))) for stage in columns]
+
+
+def _board_figures(
+    stage_ids: Sequence[UUID], per_stage: int
+) -> tuple[Mapping[UUID, tuple[int, Any]], list[UUID]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select stage.id, figures.count, figures.total
+            from unnest(%s::uuid[]) stage(id) cross join lateral (
+                select count(*) as count, coalesce(sum(amount), 0) as total from (
+                    select amount from pipeline_deal
+                    where current_stage_id = stage.id and status = 'open' limit %s
+                ) counted
+            ) figures
+            """,
+            [list(stage_ids), MOST_COUNTED + 1],
+        )
+        totals = {stage_id: (count, total) for stage_id, count, total in cursor.fetchall()}
+        cursor.execute(
+            """
+            select card.id from unnest(%s::uuid[]) stage(id) cross join lateral (
+                select id from pipeline_deal where current_stage_id = stage.id and status = 'open'
+                order by stage_entered_at desc, id desc limit %s
+            ) card
+            """,
+            [list(stage_ids), per_stage],
+        )
+        return totals, [row[0] for row in cursor.fetchall()]
+
+
+# Activities
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityFilter:
+    """Which activities a list shows; the period is half open and measured by when they are or were due."""
+
+    contact_id: UUID | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    kinds: tuple[str, ...] = field(default_factory=tuple)
+
+
+def activities(wanted: ActivityFilter, *, limit: int = 200) -> list[Activity]:
+    """Return activities, newest first; the cancelled ones are left out."""
+    rows = Activity.objects.exclude(status=Activity.Status.CANCELLED).select_related("contact", "user")
+    if wanted.contact_id is not None:
+        rows = rows.filter(contact_id=wanted.contact_id)
+    if wanted.starts_at is not None:
+        rows = rows.filter(created_at__gte=wanted.starts_at)
+    if wanted.ends_at is not None:
+        rows = rows.filter(created_at__lt=wanted.ends_at)
+    if wanted.kinds:
+        rows = rows.filter(type__in=wanted.kinds)
+    return list(rows.order_by("-created_at", "-id")[:limit])
+
+
+def tasks_due(
+    *, until: datetime, user_ids: Iterable[UUID | None] | None = None, limit: int = 100
+) -> list[Activity]:
+    """Return planned work due before `until`, the earliest first; of these users (None: of nobody), or of all."""
+    rows = Activity.objects.filter(status=Activity.Status.PLANNED, scheduled_at__lt=until)
+    if user_ids is not None:
+        wanted = set(user_ids)
+        chosen = Q(user_id__in=wanted - {None})
+        rows = rows.filter(chosen | Q(user_id=None) if None in wanted else chosen)
+    return list(rows.select_related("contact", "deal", "user").order_by("scheduled_at", "id")[:limit])
