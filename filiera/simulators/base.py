@@ -7,10 +7,12 @@ import contextlib
 import logging
 import random
 import re
+import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, ClassVar, TypeVar
 
 import httpx
@@ -175,10 +177,17 @@ class Simulator:
         self.deliveries: deque[Delivery] = deque(maxlen=self.knobs.log_limit)
         self.counters: Counter[str] = Counter()
         self.violations: list[Json] = []
-        self.chance = random.Random(self.knobs.seed)
+        self.chance = random.Random(self.knobs.seed or None)
 
     def forget(self) -> None:
         """Drop what this provider has come to know since it was set up."""
+
+    def ids_from(self, first: int) -> Iterator[int]:
+        """Return ids that count up: from `first` with a seed, else from later ones at every start.
+
+        Whoever remembers the ids of an earlier run would take repeated ones for repetitions.
+        """
+        return count(first if self.knobs.seed else first + time.time_ns() // 1_000_000)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something beside the request that started it, until `stop` or `reset`."""
@@ -392,7 +401,7 @@ class Simulator:
         """Change some knobs. Raises BadKnobs."""
         self.knobs.update(values)
         if "seed" in values:
-            self.chance.seed(self.knobs.seed)
+            self.chance.seed(self.knobs.seed or None)
         if "log_limit" in values:
             self.log = deque(self.log, self.knobs.log_limit)
             self.deliveries = deque(self.deliveries, self.knobs.log_limit)

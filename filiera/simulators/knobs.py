@@ -52,7 +52,7 @@ class Scripted:
 class Knobs:
     """The knobs that every simulator has."""
 
-    seed: Annotated[int, Says("Seme del caso: con lo stesso seme succedono le stesse cose.")] = 1
+    seed: Annotated[int, Says("Seme del caso: con lo stesso seme succedono le stesse cose; 0 = mai.")] = 0
     time_scale: Annotated[
         float,
         Says(

@@ -12,7 +12,6 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
-from itertools import count
 from typing import Annotated, Any, ClassVar, Literal
 
 import httpx
@@ -115,7 +114,7 @@ class Meta(Simulator):
 
     def forget(self) -> None:
         self.leads: dict[str, Json] = {}
-        self._lead_ids = count(1_203_948_576_102_938)
+        self._lead_ids = self.ids_from(1_203_948_576_102_938)
         self.subscribed: list[str] = []
 
     def urls(self) -> Json:

@@ -106,26 +106,26 @@ def start_cloudtalk(
     Its key pair is ("sim-key-id", "sim-key-secret") unless the account names another.
     """
     loaded = accounts if accounts is not None else [{"agents": agents or []}]
-    with running(CloudTalk(accounts=loaded, **knobs)) as cloudtalk:
+    with running(CloudTalk(accounts=loaded, **{"seed": 1, **knobs})) as cloudtalk:
         yield cloudtalk
 
 
 @contextmanager
 def start_gohighlevel(**knobs: Any) -> Iterator[Running[GoHighLevel]]:
     """Serve a GoHighLevel; its token is "pit-sim-0001" unless a knob says otherwise."""
-    with running(GoHighLevel(**knobs)) as gohighlevel:
+    with running(GoHighLevel(**{"seed": 1, **knobs})) as gohighlevel:
         yield gohighlevel
 
 
 @contextmanager
 def start_meta(**knobs: Any) -> Iterator[Running[Meta]]:
     """Serve a Graph API; page token and app secret are the knobs `access_token` and `app_secret`."""
-    with running(Meta(**knobs)) as meta:
+    with running(Meta(**{"seed": 1, **knobs})) as meta:
         yield meta
 
 
 @contextmanager
 def start_mailbox(**knobs: Any) -> Iterator[Running[Mailbox]]:
     """Serve a mailbox; `simulator.smtp_port` takes messages, `simulator.mails` holds them."""
-    with running(Mailbox(**knobs)) as mailbox:
+    with running(Mailbox(**{"seed": 1, **knobs})) as mailbox:
         yield mailbox

@@ -154,7 +154,7 @@ def test_every_simulator_has_a_page_in_two_languages_that_loads_nothing_from_els
         )
         assert http.get(f"{simulator.base_url}/_sim/simulators.js").status_code == 200
         assert http.get(f"{simulator.base_url}/_sim/nothing").status_code == 404
-        assert http.get(f"{simulator.base_url}/_sim/knobs").json()["seed"] == 1
+        assert http.get(f"{simulator.base_url}/_sim/knobs").json()["seed"] == 0
 
 
 @EVERY
@@ -162,6 +162,21 @@ def test_every_knob_is_explained_in_english_too(kind: type[Simulator]) -> None:
     catalog = translations.read(Path(page.__file__).parent / translations.CATALOG)
     explained = [get_args(hint)[1].text for hint in kind.knobs_type.hints().values()]
     assert [text for text in explained if not (text in catalog and catalog[text].string)] == []
+
+
+def test_a_second_start_does_not_repeat_the_ids_of_the_first() -> None:
+    """Whoever kept the first run's data would drop the second's as repetitions."""
+
+    def ids() -> set[str]:
+        with running(Meta()) as meta, running(CloudTalk([{"agents": [{"id": 5}]}])) as cloudtalk:
+            account = cloudtalk.simulator.accounts["sim-key-id"]
+            call = cloudtalk.do(
+                lambda: cloudtalk.simulator.place(account, account.agents["5"], "+393510004127")
+            )
+            lead = meta.do(meta.simulator.add_lead)
+            return {call.call_uuid, cloudtalk.simulator.new_contact_id(), lead["id"]}
+
+    assert not ids() & ids()
 
 
 def test_what_was_received_is_shown_as_text_never_as_markup(

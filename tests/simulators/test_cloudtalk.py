@@ -1,6 +1,7 @@
 """CloudTalk's simulator, driven over a real socket as a client would."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -392,6 +393,15 @@ def test_a_second_call_to_a_busy_agent_is_409(cloudtalk: Running[CloudTalk], api
 )
 def test_a_wrong_call_request_is_refused(api: httpx.Client, body: object, status: int) -> None:
     assert api.post("/calls/create.json", json=body).status_code == status
+
+
+def test_of_two_calls_at_once_to_one_agent_one_is_refused(
+    cloudtalk: Running[CloudTalk], api: httpx.Client
+) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        answers = threads.map(lambda n: call(api, number=f"+3935100000{n:02d}").status_code, range(8))
+    assert sorted(answers) == [200] + [409] * 7
+    assert len(cloudtalk.simulator.calls()) == 1
 
 
 def test_the_exchange_can_refuse_a_well_formed_number(
