@@ -1,4 +1,4 @@
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from filiera.workspace import pages, pages_leads, pages_search, pages_today
 
@@ -33,4 +33,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="lead-not-duplicate",
     ),
     path("activities/<uuid:activity_id>/finish", pages_leads.finish_activity, name="activity-done"),
+    path("", include("filiera.workspace.pages_quick_add")),
+    path("", include("filiera.workspace.pages_system")),
 ]

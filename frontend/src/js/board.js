@@ -112,7 +112,7 @@ function start() {
     form.reset();
     dialog.querySelectorAll("[data-error]").forEach((place) => (place.hidden = true));
     dialog.querySelector("[data-who]").textContent = cards.map((card) => card.dataset.name).join(", ");
-    if (form.elements.amount) form.elements.amount.value = cards.length === 1 ? (cards[0].dataset.amount ?? "").replace(".", ",") : "";
+    if (form.elements.amount) form.elements.amount.value = cards.length === 1 ? cards[0].dataset.amount : "";
     const submit = async (event) => {
       event.preventDefault();
       const fields = Object.fromEntries(new FormData(form));
