@@ -8,10 +8,9 @@ first.
 import ipaddress
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from uuid import UUID
 
@@ -52,8 +51,7 @@ _INGEST_PREFIXES = ("/webhook-ingest/", "/api/v1/webhook-ingest/")
 Scope = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer as bytes, with the headers that only it has."""
 
     status: int
@@ -61,8 +59,7 @@ class Reply:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A request that is in the database. `answer` is what its sender is told, now and at every repetition.
 
     `leads` is what could be read from it now; `is_repeated` when nothing new was begun by it, and then
@@ -80,7 +77,7 @@ class Stored:
     is_repeated: bool = False
 
 
-class _Gone(Exception):
+class HungUp(Exception):
     """The sender hung up before the end of its request."""
 
 
@@ -119,7 +116,7 @@ class AcceptPath:
         """Answer one request. Never raises: what goes wrong here is told as 500 without its reason (CAP-34)."""
         try:
             reply = await self._answer(scope, receive)
-        except _Gone:
+        except HungUp:
             return
         except Exception:
             log.exception("Errore API")
@@ -127,13 +124,20 @@ class AcceptPath:
         await send_reply(send, reply)
 
     async def ingest(
-        self, scope: Scope, receive: Any, *, source_name: str, token: str = "", door: str = "ingest"
+        self,
+        scope: Scope,
+        receive: Any,
+        *,
+        source_name: str,
+        token: str = "",
+        door: str = "ingest",
+        headers: dict[str, str] | None = None,
     ) -> Stored | Reply:
         """Take one POST in through a source: the way that all doors share (CAP-87).
 
-        Returns what is stored now, or the answer to send at once when nothing is. Raises nothing but _Gone.
+        Returns what is stored now, or the answer to send at once when nothing is. Raises HungUp.
         """
-        headers = headers_of(scope)
+        headers = headers_of(scope) if headers is None else headers
         try:
             return await self._ingest(scope, receive, headers, source_name, token, door)
         except Unavailable:
@@ -147,8 +151,9 @@ class AcceptPath:
         if door := _LANDING_DOORS.get(path):
             if method != "POST":
                 return not_allowed(b"POST, OPTIONS")
-            taken = await self.ingest(scope, receive, source_name="", door=door)
-            form = documents.is_form(headers_of(scope).get("content-type", ""))
+            headers = headers_of(scope)
+            taken = await self.ingest(scope, receive, source_name="", door=door, headers=headers)
+            form = documents.is_form(headers.get("content-type", ""))
             return (form_reply(taken) if form else None) or json_reply(taken)
         name, _slash, token = path[path.index("webhook-ingest/") + 15 :].partition("/")
         if method == "GET":
@@ -169,6 +174,8 @@ class AcceptPath:
                 body = await read_body(receive, headers, intake.PUBLIC_BODY_LIMIT)
                 name = _named_in(body or b"", headers)
         source = await self._source(name)
+        if source is None and door != "ingest":
+            return failure(404, "Unknown source", "UNKNOWN_SOURCE")
         if refusal := _refuse_at_the_door(source, headers, token):
             metrics.count(source.name if source else "", "refused")
             return refusal
@@ -414,7 +421,7 @@ async def read_body(receive: Any, headers: Mapping[str, str], limit: int) -> byt
         return None
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise _Gone
+        raise HungUp
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         return body if len(body) <= limit else None
@@ -422,7 +429,7 @@ async def read_body(receive: Any, headers: Mapping[str, str], limit: int) -> byt
     while message.get("more_body") and size <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _Gone
+            raise HungUp
         parts.append(message.get("body", b""))
         size += len(parts[-1])
     return b"".join(parts) if size <= limit else None
@@ -448,11 +455,16 @@ def _address(scope: Scope, headers: Mapping[str, str]) -> str | None:
     peer = scope["client"][0] if scope.get("client") else ""
     if peer in settings.TRUSTED_PROXIES:
         peer = headers.get("x-forwarded-for", peer).rpartition(",")[2].strip()
+    return peer if _is_address(peer) else None
+
+
+@lru_cache(maxsize=4096)
+def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(peer)
+        ipaddress.ip_address(text)
     except ValueError:
-        return None
-    return peer
+        return False
+    return True
 
 
 def _see_other(location: str) -> Reply:

@@ -6,15 +6,15 @@ Pure: the same function serves the accept path, an operator's replay and the tes
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from filiera.capture import documents, rules
 from filiera.capture.adapters import ADAPTERS, Adapter, LeadFields, Unmappable
 from filiera.capture.adapters.generic import WEBHOOK
-from filiera.capture.adapters.reading import known_field, text
+from filiera.capture.adapters.reading import glance, known_field, text
 from filiera.capture.documents import Document, Unreadable
 
 PUBLIC_BODY_LIMIT = 64 * 1024
@@ -51,8 +51,7 @@ class KnownSource:
         return PUBLIC_BODY_LIMIT if self.auth_mode == "public" else BODY_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request as it came. Header names are in lower case; `path` has its token masked."""
 
     method: str
@@ -69,15 +68,14 @@ class Request:
         return given if _PRINTABLE.fullmatch(given) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What becomes of a request: its status, why (`reason`, a code of words.REASONS), and what the sender is told."""
 
     status: str
     http_status: int = 200
     reason: str = ""
     error: str = ""
-    details: dict[str, list[str]] = field(default_factory=dict)
+    details: Mapping[str, list[str]] = {}
     request_id: str = ""
     body_hash: str = ""
     dedupe_key: str = ""
@@ -111,34 +109,46 @@ def judge(source: KnownSource, request: Request, document: Document | None) -> V
     if source.auth_mode == "public" and HONEYPOT in document and text(document[HONEYPOT]):
         # Whoever fills in what nobody sees is told that all is well.
         return Verdict(REJECTED, reason="HONEYPOT", **known)
+    if adapter.by_names:
+        return _judge_by_names(source, document, known)
     if adapter.lookups(document):
         return Verdict(QUEUED, needs_lookup=True, **known)
     try:
         leads = adapter.read(document, source.mapping, {})
-        reason = "" if all(lead.has_contact for lead in leads) else "PARTLY_UNMAPPED"
     except Unmappable as refusal:
-        leads, reason = refusal.leads, refusal.code
-        if not adapter.answers_problems:
-            return Verdict(REJECTED, reason=reason, **known)
-    known["leads"] = tuple(leads)
-    if adapter.answers_problems:
-        wrong = {text(key, 200): [PROBLEMS[name]] for key, name in leads[0].problems}
-        lacking = {name: why for name, why in missing(source, leads[0]).items() if name not in wrong}
-        if lacking or wrong:
-            error = "Dati mancanti" if lacking else "Dati non validi"
-            return _rejected(source, reason or "VALIDATION_ERROR", error, known, {**lacking, **wrong})
-    return Verdict(QUEUED, reason=reason, **known)
+        return Verdict(REJECTED, reason=refusal.code, **known)
+    reason = "" if all(lead.has_contact for lead in leads) else "PARTLY_UNMAPPED"
+    return Verdict(QUEUED, reason=reason, leads=tuple(leads), **known)
 
 
-def missing(source: KnownSource, lead: LeadFields) -> dict[str, list[str]]:
+def _judge_by_names(source: KnownSource, document: Document, known: dict[str, Any]) -> Verdict:
+    found = None if source.mapping else glance(document)
+    if found is not None:
+        values, problems = found
+    else:
+        try:
+            [lead] = source.adapter.read(document, source.mapping, {})
+        except Unmappable as refusal:
+            [lead] = refusal.leads
+        values, problems = asdict(lead), list(lead.problems)
+    wrong = {text(key, 200): [PROBLEMS[name]] for key, name in problems}
+    lacking = {name: why for name, why in missing(source, values).items() if name not in wrong}
+    if not lacking and not wrong:
+        return Verdict(QUEUED, **known)
+    reason = "VALIDATION_ERROR" if values.get("phone") or values.get("email") else "NO_CONTACT"
+    error = "Dati mancanti" if lacking else "Dati non validi"
+    return _rejected(source, reason, error, known, {**lacking, **wrong})
+
+
+def missing(source: KnownSource, values: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return what this source requires and the lead lacks, by the name the sender would use (CAP-88)."""
     required = source.required_fields or (LANDING_REQUIRES if source.kind == "landing" else ())
     lacking = {
         _inbound_name(source, name): ["Campo obbligatorio"]
         for name in required
-        if getattr(lead, _canonical(name), None) in ("", None)
+        if values.get(_canonical(name)) in ("", None)
     }
-    if not lacking and not lead.has_contact:
+    if not lacking and not values.get("phone") and not values.get("email"):
         return {"telefono": ["Serve un telefono o un’e-mail"]}
     return lacking
 
@@ -195,7 +205,7 @@ def _rejected(
     details: dict[str, list[str]] | None = None,
 ) -> Verdict:
     """Refuse with 400, except to senders that understand nothing but 200 (leads-ads §7)."""
-    if not source.adapter.answers_problems:
+    if not source.adapter.by_names:
         return Verdict(REJECTED, reason=reason, **known)
     return Verdict(REJECTED, 400, reason, error, details or {}, **known)
 

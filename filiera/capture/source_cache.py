@@ -32,7 +32,7 @@ class SourceCache:
         self._one_at_a_time = asyncio.Lock()
         self._connection: asyncpg.Connection | None = None
 
-    def fresh(self, name: str) -> KnownSource | None | bool:
+    def fresh(self, name: str) -> KnownSource | bool | None:
         """Return what is known and fresh without waiting; False when it has to be read."""
         known = self._known.get(name)
         return False if known is None or time.monotonic() > known[0] else known[1]

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from filiera.capture import documents
 from filiera.capture.adapters import ADAPTERS, LeadFields, Unmappable
 from filiera.capture.adapters.gohighlevel import PUBLIC_KEY
+from filiera.capture.adapters.reading import glance
 
 PAYLOADS = Path(__file__).parent / "payloads"
 SECRET = b"segreto-di-prova"
@@ -581,6 +582,26 @@ def test_no_adapter_raises_anything_but_unmappable(
     for lead in leads:
         assert "\0" not in orjson.dumps(lead.custom).decode()
         assert lead.email == "" or "@" in lead.email
+
+
+FLAT = st.dictionaries(
+    st.sampled_from(["nome", "Nome e cognome", "name", "E-mail", "email", "tel", "telefono", "eta", "timestamp", "x"]),
+    ATOMS,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(document=FLAT)
+def test_the_glance_of_the_door_sees_what_the_full_reading_sees(document: dict[str, Any]) -> None:
+    glimpsed = glance(document)
+    try:
+        [lead] = ADAPTERS["landing"].read(document, {}, {})
+    except Unmappable as refusal:
+        [lead] = refusal.leads
+    assert glimpsed is not None
+    for name in ("first_name", "email", "phone", "age", "occurred_at"):
+        assert (glimpsed.values.get(name) or None) == (getattr(lead, name) or None)
+    assert tuple(glimpsed.problems) == lead.problems
 
 
 @settings(deadline=None, max_examples=200)

@@ -28,10 +28,11 @@ class Adapter:
     """One sender. All functions are pure; `read` raises nothing but Unmappable.
 
     `read(document, mapping, retrieved)` returns the leads of one request, at least one of them within reach;
-    `retrieved` holds what was fetched from the sender afterwards, by id. `verify(headers, body, secret)` checks a signature over the raw bytes. `body_key` is the
-    key that stands in the body. `request_id` names a delivery for good, so that a repetition is recognised whenever it
-    comes; `dedupe_key` does so within `dedupe_window_s` only. `lookups` are the ids whose data must be fetched before
-    reading. `auth_modes` are the proofs the sender can give, the best first.
+    `retrieved` holds what was fetched from the sender afterwards, by id. `verify(headers, body, secret)` checks a
+    signature over the raw bytes. `body_key` is the key that stands in the body. `request_id` names a delivery for
+    good, so that a repetition is recognised whenever it comes; `dedupe_key` does so within `dedupe_window_s` only.
+    `lookups` are the ids whose data must be fetched before reading. `auth_modes` are the proofs the sender can give,
+    the best first.
     """
 
     name: str
@@ -46,5 +47,5 @@ class Adapter:
     dedupe_key: Callable[[Document], str] = _nothing
     dedupe_window_s: int = 0
     lookups: Callable[[Document], list[str]] = _no_lookups
-    splits_names: bool = False
-    answers_problems: bool = False  # a request that cannot be mapped gets 400; other senders always get 200
+    # Names decide alone, and a request that cannot be mapped gets 400; other senders understand nothing but 200.
+    by_names: bool = False

@@ -47,12 +47,12 @@ def read(document: Document, mapping: Mapping[str, str], _retrieved: Mapping[str
 
 
 LANDING = Adapter(
-    name="landing", label="Pagina di richiesta", auth_modes=("public",), read=read, answers_problems=True
+    name="landing", label="Pagina di richiesta", auth_modes=("public",), read=read, by_names=True
 )
 WEBHOOK = Adapter(
     name="webhook",
     label="JSON generico",
     auth_modes=("api_key", "path_token", "public"),
     read=read,
-    answers_problems=True,
+    by_names=True,
 )

@@ -237,5 +237,4 @@ GOHIGHLEVEL = Adapter(
     request_id=request_id,
     dedupe_key=dedupe_key,
     dedupe_window_s=REPEAT_WINDOW_S,
-    splits_names=True,
 )

@@ -7,7 +7,7 @@ The order of trust: the source's own mapping, what the adapter knows for certain
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -165,7 +165,7 @@ _CONSENT_WORDS = frozenset(["privacy", "gdpr", "consenso", "consensi", "consent"
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
 _PHONE = re.compile(r"(?:p:)?\s*[+(0-9][0-9 ()./+-]{6,22}")
-_MISSING = ("", "null", "undefined", "none")
+_MISSING = frozenset(("", "null", "undefined", "none"))
 _YES = frozenset(("true", "1", "on", "yes", "y", "si", "sì", "vero"))
 
 
@@ -218,8 +218,8 @@ def text(value: Any, limit: int = _LONGEST_CUSTOM) -> str:
     if not clean.isascii():
         clean = clean.encode("utf-8", "replace").decode()
     if len(clean) > limit:
-        clean = clean[:limit].rstrip()
-    return "" if clean.lower() in _MISSING else clean
+        return clean[:limit].rstrip()
+    return "" if len(clean) < 10 and clean.lower() in _MISSING else clean
 
 
 def yes(value: Any) -> bool:
@@ -310,6 +310,37 @@ def read_lead(
         problems=tuple(reading.problems),
         given={name: choice.key for name, choice in reading.chosen.items()},
     )
+
+
+class Glance(NamedTuple):
+    """The canonical values of a document that has no mapping and nothing nested, and what its fields cannot hold."""
+
+    values: dict[str, Any]
+    problems: list[Problem]
+
+
+def glance(document: Mapping[str, Any]) -> Glance | None:
+    """Return what read_lead would find by names alone, or None when it takes a full reading.
+
+    The door asks this of every landing form; what is not canonical can wait for the worker.
+    """
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, value in document.items():
+        if isinstance(value, (dict, list)):
+            return None
+        target = known_field(key)
+        if target in CANONICAL:
+            try:
+                said = converted(target, value)
+            except ValueError:
+                problems.append(Problem(key, target))
+                continue
+            if said is not None:
+                values.setdefault(target, said)
+    if FULL_NAME in values:
+        values.setdefault("first_name", values[FULL_NAME])
+    return Glance(values, problems)
 
 
 def reachable(leads: list[LeadFields]) -> list[LeadFields]:
@@ -445,18 +476,23 @@ class _Reading:
 
 def converted(target: str, value: Any) -> Any:
     """Return a value as its canonical field wants it, None when it says nothing. Raises ValueError if it cannot be."""
-    if target in ("wants_contract", "wants_brochure"):
-        return yes(value) if text(value) else None
-    if target == "age":
-        return whole_age(value) if text(value, 40) else None
-    if target == "occurred_at":
-        return moment(value)
-    said = text(value, TEXT_LIMITS[target])
+    limit = TEXT_LIMITS.get(target)
+    if limit is None:
+        return _CONVERSIONS[target](value)
+    said = text(value, limit)
     if target == "email" and said:
         said = said.lower()
         if not _EMAIL.fullmatch(said):
             raise ValueError("no e-mail address")
     return said or None
+
+
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "wants_contract": lambda value: yes(value) if text(value) else None,
+    "wants_brochure": lambda value: yes(value) if text(value) else None,
+    "age": lambda value: whole_age(value) if text(value, 40) else None,
+    "occurred_at": moment,
+}
 
 
 def _shape(value: Any) -> str:
