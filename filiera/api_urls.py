@@ -24,5 +24,6 @@ api = NinjaAPI(
     openapi_url="/openapi.json",
 )
 answer_refusals(api)
+api.add_router("/routing", "filiera.routing.api.router")
 
 urlpatterns = [path("api/v1/", api.urls)]

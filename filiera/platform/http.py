@@ -60,7 +60,7 @@ class _Transport(httpx.AsyncHTTPTransport):
         super().__init__(limits=limits, trust_env=False)
         if not allow_private:
             # httpx offers no door to the resolver; httpcore does, on the pool that httpx builds.
-            self._pool._network_backend = _PublicOnly(self._pool._network_backend)  # type: ignore[attr-defined]
+            self._pool._network_backend = _PublicOnly(self._pool._network_backend)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         started = time.perf_counter()

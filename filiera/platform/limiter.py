@@ -18,7 +18,6 @@ WINDOW_S: Final = 60
 # A request leaves a moment after it was granted. Without this second the last of one minute and the first
 # of the next could reach the provider closer together than they were granted.
 MARGIN_S: Final = 1
-_SPAN_MS: Final = (WINDOW_S + MARGIN_S) * 1000
 
 Grants = list[list[int]]
 """Instants in milliseconds with how many requests were granted at each, oldest first."""
@@ -32,11 +31,14 @@ class Reservation:
     wait_s: float
 
 
-def plan(grants: Sequence[Sequence[int]], *, limit: int, many: int, at_ms: int) -> tuple[Reservation, Grants]:
-    """Decide a reservation and return it with the grants to keep. Pure: the rule of the window, for tests."""
+def plan(
+    grants: Sequence[Sequence[int]], *, limit: int, many: int, at_ms: int, window_s: int = WINDOW_S
+) -> tuple[Reservation, Grants]:
+    """Decide a reservation and return it with the grants to keep: the rule of the window, pure."""
+    span_ms = (window_s + MARGIN_S) * 1000
     # Clocks of several machines differ; time never runs backwards here.
     at_ms = max([at_ms, *(instant for instant, _count in grants[-1:])])
-    recent = [[instant, count] for instant, count in grants if instant > at_ms - _SPAN_MS]
+    recent = [[instant, count] for instant, count in grants if instant > at_ms - span_ms]
     used = sum(count for _instant, count in recent)
     granted = max(0, min(many, limit - used))
     if granted:
@@ -46,19 +48,21 @@ def plan(grants: Sequence[Sequence[int]], *, limit: int, many: int, at_ms: int) 
             recent.append([at_ms, granted])
     if granted == many:
         return Reservation(granted, 0.0), recent
-    free_at = recent[0][0] + _SPAN_MS if recent else at_ms + _SPAN_MS
+    free_at = recent[0][0] + span_ms if recent else at_ms + span_ms
     # With a limit that was lowered, more than the oldest has to leave first.
     surplus = sum(count for _instant, count in recent) - limit
     for instant, count in recent:
-        free_at = instant + _SPAN_MS
+        free_at = instant + span_ms
         surplus -= count
         if surplus < 0:
             break
     return Reservation(granted, (free_at - at_ms) / 1000), recent
 
 
-def reserve(account: str, *, limit: int, now: datetime, many: int = 1) -> Reservation:
-    """Take up to `many` requests out of the account's budget of `limit` in any 60 seconds.
+def reserve(
+    account: str, *, limit: int, now: datetime, many: int = 1, window_s: int = WINDOW_S
+) -> Reservation:
+    """Take up to `many` requests out of the account's budget of `limit` in any `window_s` seconds.
 
     Its own short transaction, so that the answer is shared at once and no lock is held while the world is asked:
     raises RuntimeError inside an open one.
@@ -68,7 +72,11 @@ def reserve(account: str, *, limit: int, now: datetime, many: int = 1) -> Reserv
         if budget.blocked_until is not None and budget.blocked_until > now:
             return Reservation(0, (budget.blocked_until - now).total_seconds())
         reservation, budget.granted_at = plan(
-            budget.granted_at, limit=limit, many=many, at_ms=int(now.timestamp() * 1000)
+            budget.granted_at,
+            limit=limit,
+            many=many,
+            at_ms=int(now.timestamp() * 1000),
+            window_s=window_s,
         )
         if reservation.granted:
             budget.save(update_fields=["granted_at"])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 
@@ -27,6 +28,7 @@ class Account:
     base_url: str
     key_id: str = field(repr=False)
     key_secret: str = field(repr=False)
+    analytics_url: str = ""
 
 
 # Trouble, raised by reads and by contact creation
@@ -181,7 +183,9 @@ class ContactRefused:
 
 @dataclass(frozen=True, slots=True)
 class FinishedCall:
-    """A call that is over. `answered_at` tells that the agent picked up; talking time that the customer did too."""
+    """A call that is over. Talking time tells that the customer picked up; without it, only the detail tells whether
+    the agent did.
+    """
 
     id: str
     agent_id: str
@@ -200,13 +204,14 @@ class CloudTalk:
     def __init__(self, http: httpx.AsyncClient, account: Account) -> None:
         self._http = http
         self._base = account.base_url.rstrip("/")
+        self._analytics = account.analytics_url.rstrip("/")
         self._auth = httpx.BasicAuth(account.key_id, account.key_secret)
 
     async def make_call(self, *, agent_id: str, number_e164: str) -> CallResult:
         """Ask for a call: the agent is rung first, then the customer. Never raises for what the provider does."""
         body = {"agent_id": int(agent_id) if agent_id.isdecimal() else agent_id, "callee_number": number_e164}
         try:
-            response = await self._request("POST", "/calls/create.json", json=body)
+            response = await self._request("POST", f"{self._base}/calls/create.json", json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as trouble:
             return NotSent(_named(trouble))
         except httpx.HTTPError as trouble:
@@ -256,10 +261,28 @@ class CloudTalk:
         calls = [_read_finished(item) for item in _items(answer.get("data"))]
         return [call for call in calls if call.id]
 
-    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+    async def agent_picked_up(self, call_id: str) -> bool | None:
+        """Tell from a finished call's detail whether the agent picked up; None when the detail is not there (yet).
+
+        Raises as `add_contacts`.
+        """
+        try:
+            response = await self._request("GET", f"{self._analytics}/calls/{quote(call_id, safe='')}")
+        except httpx.HTTPError as trouble:
+            raise CloudTalkUnavailable(_named(trouble)) from trouble
+        if response.status_code == 404:
+            return None
+        _raise_for(response.status_code, "", response)
+        try:
+            body = response.json()
+        except ValueError as trouble:
+            raise CloudTalkUnavailable("the answer is not JSON") from trouble
+        return _read_picked_up(body)
+
+    async def _request(self, method: str, url: str, **options: Any) -> httpx.Response:
         return await self._http.request(
             method,
-            self._base + path,
+            url,
             auth=self._auth,
             headers={"Accept": "application/json"},
             timeout=httpx.Timeout(READ_TIMEOUT_S, connect=5.0),
@@ -269,18 +292,11 @@ class CloudTalk:
     async def _read(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """Return the `responseData` object of a 2xx answer. Raises for everything else."""
         try:
-            response = await self._request(method, path, **options)
+            response = await self._request(method, self._base + path, **options)
         except httpx.HTTPError as trouble:
             raise CloudTalkUnavailable(_named(trouble)) from trouble
         status, data, message = _unwrap(response)
-        if response.status_code >= 500 or status >= 500:
-            raise CloudTalkUnavailable(f"{status} {message}".strip())
-        if status == 429:
-            raise TooManyRequests(_reset_at(response))
-        if status == 401:
-            raise KeyRefused(status, message)
-        if not 200 <= status < 300:
-            raise CloudTalkRejected(status, message)
+        _raise_for(status, message, response)
         if data is None:
             raise CloudTalkUnavailable("the answer is not the documented JSON")
         return data
@@ -360,6 +376,17 @@ def _unwrap(response: httpx.Response) -> tuple[int, dict[str, Any] | None, str]:
     return status, data, _message(data)
 
 
+def _raise_for(status: int, message: str, response: httpx.Response) -> None:
+    if response.status_code >= 500 or status >= 500:
+        raise CloudTalkUnavailable(f"{status} {message}".strip())
+    if status == 429:
+        raise TooManyRequests(_reset_at(response))
+    if status == 401:
+        raise KeyRefused(status, message)
+    if not 200 <= status < 300:
+        raise CloudTalkRejected(status, message)
+
+
 def _message(data: dict[str, Any]) -> str:
     faults = data.get("data") if isinstance(data.get("data"), dict) else {}
     details = "; ".join(
@@ -432,6 +459,19 @@ def _read_finished(item: Any) -> FinishedCall:
         ended_at=read_moment(cdr.get("ended_at")),
         recording_url=_text(cdr.get("recording_link")),
     )
+
+
+def _read_picked_up(detail: Any) -> bool | None:
+    if not isinstance(detail, dict):
+        return None
+    times = detail.get("call_times")
+    if isinstance(times, dict) and (read_seconds(times.get("talking_time")) or 0) > 0:
+        return True
+    steps = [step for step in _items(detail.get("call_steps")) if isinstance(step, dict)]
+    agent_steps = [step for step in steps if step.get("type") == "agent"]
+    if not agent_steps:
+        return None
+    return any(_text(step.get("status")) == "answered" for step in agent_steps)
 
 
 def _items(value: Any) -> list[Any]:

@@ -21,7 +21,9 @@ class Connection(BrandRow):
     analytics_url = models.URLField(max_length=500, default="", blank=True)
     vault_key = BrandForeignKey(VaultKey, null=True, blank=True)
     webhook_token_hash = models.CharField(max_length=64, default="", blank=True)
-    circuit = models.ForeignKey(EndpointHealth, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    circuit = models.ForeignKey(
+        EndpointHealth, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
     requests_per_minute = models.IntegerField(default=50)
     is_enabled = models.BooleanField(default=True)
     disabled_reason = models.TextField(default="", blank=True)
@@ -48,7 +50,9 @@ class Agent(BrandRow):
     provider_agent_id = models.CharField(max_length=64)
     name = models.CharField(max_length=255)
     extension = models.IntegerField(null=True, blank=True)
-    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     is_enabled = models.BooleanField(default=True)
     on_leave_until = models.DateField(null=True, blank=True)  # the last day away
     sort_order = models.IntegerField(default=0)
@@ -61,15 +65,22 @@ class Agent(BrandRow):
     status_outbound = models.BooleanField(default=True)
     is_daily_limit_ok = models.BooleanField(default=True)
     last_status_at = models.DateTimeField(null=True, blank=True)
+    last_available_at = models.DateTimeField(
+        null=True, blank=True
+    )  # the moment they last stopped being online
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["brand_id", "provider", "provider_agent_id"], name="agent_once"),
             models.CheckConstraint(condition=models.Q(weight__range=(1, 1000)), name="agent_weight_sane"),
-            models.CheckConstraint(condition=models.Q(max_concurrent_calls__gte=1), name="agent_takes_a_call"),
+            models.CheckConstraint(
+                condition=models.Q(max_concurrent_calls__gte=1), name="agent_takes_a_call"
+            ),
         ]
-        indexes = [models.Index(fields=["brand_id", "sort_order", "provider_agent_id"], name="agent_sequence")]
+        indexes = [
+            models.Index(fields=["brand_id", "sort_order", "provider_agent_id"], name="agent_sequence")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -115,8 +126,9 @@ class Process(BrandRow):
     state = models.CharField(max_length=7, choices=State, default=State.WAITING)
     # When somebody has to look at it again; while it is being placed, when the lease of whoever does it lapses.
     due_at = models.DateTimeField(null=True)
-    # Which of the delayed re-tries comes next (60 s, 5 min, 15 min); the tries of the round that runs.
+    # A round is up to three tries; a delayed re-try (60 s, 5 min, 15 min) or a person starts the next one.
     round = models.IntegerField(default=0)
+    delays_used = models.IntegerField(default=0)
     attempts = models.IntegerField(default=0)
     success = models.BooleanField(null=True)
     final_status = models.CharField(max_length=60, default="")
@@ -188,14 +200,16 @@ class CallAttempt(BrandRow):
         MISSED = "missed", _("senza risposta")
         FAILED = "failed", _("non riuscita")
 
+    # With no `ended_at`, these have a phone ringing or in somebody's hand, or may have.
     LIVE = (State.REQUESTED, State.ACCEPTED, State.UNKNOWN, State.RINGING, State.ANSWERED)
 
     process = BrandForeignKey(Process)
     decision = BrandForeignKey(Decision, null=True)
     agent = BrandForeignKey(Agent)
     number_e164 = models.CharField(max_length=17)
+    # The round of the process it belongs to: a later round may ring the same agent again.
+    round = models.IntegerField(default=0)
     requested_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True)
     http_status = models.IntegerField(null=True)
     state = models.CharField(max_length=9, choices=State, default=State.REQUESTED)
     error_code = models.CharField(max_length=60, default="")
@@ -215,7 +229,8 @@ class CallAttempt(BrandRow):
                 fields=["brand_id", "process"],
                 name="attempt_one_live",
                 condition=models.Q(
-                    state__in=["requested", "accepted", "unknown", "ringing", "answered"], ended_at__isnull=True
+                    state__in=["requested", "accepted", "unknown", "ringing", "answered"],
+                    ended_at__isnull=True,
                 ),
             ),
             models.UniqueConstraint(fields=["brand_id", "call_uuid"], name="attempt_call_uuid_once"),
@@ -234,7 +249,8 @@ class CallAttempt(BrandRow):
                 fields=["brand_id", "agent"],
                 name="attempt_live",
                 condition=models.Q(
-                    state__in=["requested", "accepted", "unknown", "ringing", "answered"], ended_at__isnull=True
+                    state__in=["requested", "accepted", "unknown", "ringing", "answered"],
+                    ended_at__isnull=True,
                 ),
             ),
         ]
@@ -250,7 +266,9 @@ class ProviderContact(BrandRow):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["brand_id", "provider", "number_e164"], name="provider_contact_once")
+            models.UniqueConstraint(
+                fields=["brand_id", "provider", "number_e164"], name="provider_contact_once"
+            )
         ]
 
 
@@ -276,8 +294,8 @@ class Alert(BrandRow):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["brand_id", "condition"], name="alert_once", condition=models.Q(cleared_at__isnull=True)
+                fields=["brand_id", "condition"],
+                name="alert_once",
+                condition=models.Q(cleared_at__isnull=True),
             )
         ]
-
-

@@ -11,13 +11,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from fractions import Fraction
 from itertools import pairwise
 from math import gcd, lcm
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -73,7 +72,9 @@ SENTENCES: Final[dict[Excluded, Promise]] = {
     Excluded.ALREADY_TRIED: _("Già provato per questo lead"),
 }
 
-# A lead that finds only these waits for somebody to get free, not for somebody to come to work.
+ALL_BUSY: Final = "all_busy"
+NOBODY_AVAILABLE: Final = "nobody_available"
+# A lead that finds some of these waits for somebody to get free, not for somebody to come to work.
 BUSY_REASONS: Final = frozenset({Excluded.BUSY, Excluded.AT_CAPACITY})
 
 Hours = tuple[tuple[tuple[int, int], ...], ...]
@@ -125,7 +126,7 @@ def is_open(hours: Hours | None, local: datetime) -> bool:
     return any(start <= minute < end for start, end in hours[local.weekday()])
 
 
-def next_open(hours: Hours | None, at: datetime, zone: ZoneInfo) -> datetime | None:
+def next_open(hours: Hours | None, at: datetime, zone: tzinfo) -> datetime | None:
     """Return the first moment from `at` on that lies inside `hours`; None when they never open."""
     local = at.astimezone(zone)
     if is_open(hours, local):
@@ -148,6 +149,7 @@ class Candidate:
     name: str
     sort_order: int
     provider_agent_id: str
+    user_id: str | None = None  # carried along, never looked at
     is_enabled: bool = True
     provider_status: str = "online"
     status_outbound: bool = True
@@ -222,13 +224,13 @@ class State:
 
     @classmethod
     def from_json(cls, compact: Mapping[str, Any]) -> State:
-        credits = compact.get("credits") or {}
+        kept = compact.get("credits") or {}
         return cls(
             last=compact.get("last"),
             last_sort_order=compact.get("sort"),
             total=compact.get("n", 0),
-            denominator=int(credits.get("d", 1)),
-            credits={agent: int(numerator) for agent, numerator in credits.get("c", {}).items()},
+            denominator=int(kept.get("d", 1)),
+            credits={agent: int(numerator) for agent, numerator in kept.get("c", {}).items()},
         )
 
 
@@ -288,9 +290,13 @@ def why_not(candidate: Candidate, ask: Ask) -> Excluded | None:
     return None
 
 
-def wanted_skills(wishes: Iterable[str], candidates: Iterable[Candidate]) -> frozenset[str]:
+def taught_skills(candidates: Iterable[Candidate]) -> frozenset[str]:
+    """Return every skill that some enabled agent has."""
+    return frozenset[str]().union(*(c.skills for c in candidates if c.is_enabled))
+
+
+def wanted_skills(wishes: Iterable[str], taught: frozenset[str]) -> frozenset[str]:
     """Return those of a lead's wishes that bind: a skill that no enabled agent has must not strand the lead."""
-    taught = frozenset[str]().union(*(c.skills for c in candidates if c.is_enabled))
     return frozenset(wish.strip().lower() for wish in wishes) & taught
 
 
@@ -325,19 +331,19 @@ def _highest_credit(pool: Pool, state: State) -> tuple[Candidate, State]:
     total = sum(c.weight for c in pool.eligible)
     unit = lcm(state.denominator, total)
     scale, share = unit // state.denominator, unit // total
-    credits = {agent: numerator * scale for agent, numerator in state.credits.items()}
+    owned = {agent: numerator * scale for agent, numerator in state.credits.items()}
     agent = pool.eligible[0]
     largest: int | None = None
     for candidate in pool.eligible:
-        credit = credits[candidate.id] = credits.get(candidate.id, 0) + candidate.weight * share
+        credit = owned[candidate.id] = owned.get(candidate.id, 0) + candidate.weight * share
         if largest is None or credit > largest:  # the first of the sequence keeps a tie
             agent, largest = candidate, credit
-    credits[agent.id] -= unit
-    common = gcd(unit, *credits.values())
+    owned[agent.id] -= unit
+    common = gcd(unit, *owned.values())
     if common > 1:
         unit //= common
-        credits = {key: numerator // common for key, numerator in credits.items()}
-    return agent, State(agent.id, agent.sort_order, state.total + 1, unit, credits)
+        owned = {key: numerator // common for key, numerator in owned.items()}
+    return agent, State(agent.id, agent.sort_order, state.total + 1, unit, owned)
 
 
 def _choose(pool: Pool, state: State, rule: Rule, version: int) -> Choice:
@@ -381,21 +387,20 @@ def decide_many(
 
 
 def record_pool(pool: Pool) -> list[dict[str, Any]]:
-    """The candidates of a decision as they are kept in its row, in sequence order; `why` is None for the eligible."""
+    """The candidates of a decision as they are kept in its row, in sequence order; only the excluded have a `why`."""
     reasons = {candidate.id: reason for candidate, reason in pool.excluded}
-    return [
-        {
+    recorded = []
+    for c in pool.sequence:
+        item: dict[str, Any] = {
             "id": c.id,
-            "name": c.name,
             "sort": c.sort_order,
-            "provider_id": c.provider_agent_id,
             "weight": c.weight,
-            "status": c.status,
             "word": c.provider_status,
-            "why": reasons.get(c.id),
         }
-        for c in pool.sequence
-    ]
+        if c.id in reasons:
+            item["why"] = reasons[c.id]
+        recorded.append(item)
+    return recorded
 
 
 def replay(*, candidates: Sequence[Mapping[str, Any]], state_before: Mapping[str, Any], rule: str) -> Choice:
@@ -403,15 +408,15 @@ def replay(*, candidates: Sequence[Mapping[str, Any]], state_before: Mapping[str
     sequence = tuple(
         Candidate(
             id=item["id"],
-            name=item["name"],
+            name="",
             sort_order=item["sort"],
-            provider_agent_id=item["provider_id"],
+            provider_agent_id=f"{place:06}",  # they were recorded in sequence order
             provider_status=item["word"],
             weight=item["weight"],
         )
-        for item in candidates
+        for place, item in enumerate(candidates)
     )
-    reasons = [item["why"] for item in candidates]
+    reasons = [item.get("why") for item in candidates]
     pool = Pool(
         sequence,
         tuple(c for c, why in zip(sequence, reasons, strict=True) if why is None),
@@ -425,4 +430,4 @@ def reason_for(choice: Choice) -> str:
     if choice.agent is not None:
         return choice.rule.value
     reasons = {reason for _candidate, reason in choice.excluded}
-    return "all_busy" if reasons & BUSY_REASONS else "nobody_available"
+    return ALL_BUSY if reasons & BUSY_REASONS else NOBODY_AVAILABLE

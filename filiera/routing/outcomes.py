@@ -1,0 +1,493 @@
+"""What becomes of a call: the provider's answers, its events and its lists all end here, under the rows' locks.
+
+Every function runs in an open brand scope, may be told the same thing twice, in any order, and then changes nothing.
+The process is locked before the attempt, always, so that an answer and an event about one call take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.utils.translation import gettext_noop
+
+from filiera.identity.models import Brand
+from filiera.platform import brand_scope, events, live
+from filiera.routing import alerts, codes, rules, tracking, wake
+from filiera.routing.cloudtalk import (
+    AgentBusy,
+    AgentUnavailable,
+    AgentUnknown,
+    CallAccepted,
+    CallRefused,
+    CallResult,
+    CallUnknown,
+    KeyRejected,
+    NotSent,
+    NumberRejected,
+    RateLimited,
+    read_id,
+)
+from filiera.routing.models import Agent, CallAttempt, Connection, Process
+
+State = CallAttempt.State
+
+# States a call has not yet come to an end of, from the point of view of the agent's leg.
+UNDECIDED = (State.REQUESTED, State.ACCEPTED, State.UNKNOWN, State.RINGING)
+RETRY_SOON = timedelta(seconds=5)
+ANSWERED_CHECK = timedelta(minutes=3)
+_MESSAGE_LIMIT = 500
+
+
+def ring_window() -> timedelta:
+    """How long an accepted call may ring the agent, with a margin for the provider's events."""
+    return timedelta(seconds=settings.ROUTING_RING_S + settings.ROUTING_RING_MARGIN_S)
+
+
+def locked(attempt_id: UUID) -> tuple[Process, CallAttempt]:
+    """Return an attempt and its process under their locks."""
+    process_id = CallAttempt.objects.values_list("process_id", flat=True).get(id=attempt_id)
+    process = Process.objects.select_for_update().get(id=process_id)
+    attempt = CallAttempt.objects.select_for_update().select_related("agent").get(id=attempt_id)
+    return process, attempt
+
+
+# The answer to a call request (ROU-67)
+
+
+def answered_request(attempt_id: UUID, result: CallResult, *, now: datetime) -> None:
+    """Take the provider's answer to a call request. What its events said meanwhile weighs more than the answer."""
+    process, attempt = locked(attempt_id)
+    if attempt.http_status is not None or attempt.state not in UNDECIDED or attempt.ended_at is not None:
+        if attempt.http_status is None and result.http_status is not None:
+            attempt.http_status = result.http_status
+            attempt.save(update_fields=["http_status"])
+        return
+    attempt.http_status = result.http_status
+    match result:
+        case CallAccepted():
+            _accepted(process, attempt, now)
+        case CallUnknown(message=message):
+            _unknown(attempt, message, now)
+        case _ if attempt.state != State.REQUESTED:
+            attempt.save(update_fields=["http_status"])  # an event has already shown that the phone rings
+        case AgentUnavailable(message=message):
+            _learn(attempt.agent, "offline", now)
+            _refused(process, attempt, codes.AGENT_NOT_AVAILABLE, message, now)
+        case AgentBusy(message=message):
+            _learn(attempt.agent, "calling", now)
+            _refused(process, attempt, codes.AGENT_BUSY, message, now)
+        case AgentUnknown(message=message):
+            _learn(attempt.agent, "", now)
+            alerts.open_alert(alerts.unknown_agent(attempt.agent_id), {"agent": attempt.agent.name}, now=now)
+            _refused(process, attempt, codes.AGENT_NOT_AVAILABLE, message, now)
+        case NumberRejected(message=message):
+            _end_attempt(attempt, State.REFUSED, codes.INVALID_PHONE, message, now)
+            fail(process, codes.INVALID_PHONE, message, now=now, attempt=attempt)
+        case RateLimited(reset_at=reset_at):
+            _end_attempt(attempt, State.REFUSED, codes.RATE_LIMITED, "", now)
+            postpone(process, until=reset_at or now + timedelta(seconds=60))
+        case KeyRejected(message=message):
+            _end_attempt(attempt, State.REFUSED, codes.CALL_FAILED, message, now)
+            disable_connection(message, now=now)
+            fail(process, codes.CALL_FAILED, message, now=now, attempt=attempt)
+        case CallRefused(message=message):
+            _end_attempt(attempt, State.REFUSED, codes.CALL_FAILED, message, now)
+            fail(process, codes.CALL_FAILED, message, now=now, attempt=attempt)
+        case NotSent(message=message):
+            _end_attempt(attempt, State.FAILED, codes.NOT_SENT, message, now)
+            postpone(process, until=now + RETRY_SOON)
+    live.announce("calls")
+
+
+def _accepted(process: Process, attempt: CallAttempt, now: datetime) -> None:
+    if attempt.state in (State.REQUESTED, State.UNKNOWN):
+        attempt.state = State.ACCEPTED
+    attempt.check_at = attempt.requested_at + ring_window()
+    attempt.save(update_fields=["state", "http_status", "check_at"])
+    started(process, attempt, now=now)
+
+
+def _unknown(attempt: CallAttempt, message: str, now: datetime) -> None:
+    if attempt.state == State.REQUESTED:
+        attempt.state = State.UNKNOWN
+    attempt.error_message = message[:_MESSAGE_LIMIT]
+    attempt.check_at = attempt.requested_at + ring_window()
+    attempt.save(update_fields=["state", "http_status", "error_message", "check_at"])
+
+
+def _refused(process: Process, attempt: CallAttempt, code: str, message: str, now: datetime) -> None:
+    """Close an attempt that the agent could not take, and go on to the next agent at once."""
+    _end_attempt(attempt, State.REFUSED, code, message, now)
+    next_try(process, code, message, now=now, attempt=attempt)
+
+
+def _end_attempt(attempt: CallAttempt, state: str, code: str, message: str, now: datetime) -> None:
+    attempt.state, attempt.error_code, attempt.error_message = state, code, message[:_MESSAGE_LIMIT]
+    attempt.ended_at, attempt.check_at = now, None
+    attempt.save()
+
+
+def _learn(agent: Agent, word: str, now: datetime) -> None:
+    """Keep what a refusal told about an agent until the next list or event says better."""
+    set_status(agent, word, at=now)
+
+
+# What its events and the lists of calls tell
+
+
+def rings(attempt_id: UUID, *, now: datetime) -> None:
+    """The agent's phone rings: also what the answer to the request did not say."""
+    process, attempt = locked(attempt_id)
+    if attempt.state in (State.REQUESTED, State.ACCEPTED, State.UNKNOWN) and attempt.ended_at is None:
+        attempt.state = State.RINGING
+        attempt.check_at = attempt.requested_at + ring_window()
+        attempt.save(update_fields=["state", "check_at"])
+        started(process, attempt, now=now)
+        live.announce("calls")
+
+
+def agent_answered(attempt_id: UUID, *, now: datetime) -> None:
+    """The agent picked up and the customer is dialled: for this process the search for an agent is over."""
+    process, attempt = locked(attempt_id)
+    if attempt.state not in UNDECIDED:
+        return
+    _pick_up(process, attempt, now)
+    attempt.check_at = now + ANSWERED_CHECK if attempt.ended_at is None else None
+    attempt.save()
+    if attempt.ended_at is not None:  # the end came first
+        _report_end(process, attempt, now)
+    live.announce("calls")
+
+
+def ended(
+    attempt_id: UUID,
+    *,
+    talking_seconds: int,
+    agent_picked_up: bool | None,
+    at: datetime,
+    now: datetime,
+    recording_url: str = "",
+) -> None:
+    """The call is over. `agent_picked_up` None means not known: then it is asked, or taken as no when nobody talked."""
+    process, attempt = locked(attempt_id)
+    if attempt.state in (State.REFUSED, State.FAILED, State.MISSED):
+        return
+    if attempt.ended_at is not None and (attempt.state == State.ANSWERED or agent_picked_up is None):
+        return
+    attempt.ended_at = attempt.ended_at or at
+    attempt.talking_seconds = max(talking_seconds, attempt.talking_seconds or 0)
+    attempt.recording_url = recording_url or attempt.recording_url
+    if attempt.state == State.REQUESTED:
+        attempt.state = State.RINGING
+    if attempt.state in UNDECIDED:
+        started(process, attempt, now=now)
+    if attempt.state == State.ANSWERED or talking_seconds > 0 or agent_picked_up:
+        if attempt.state != State.ANSWERED:
+            _pick_up(process, attempt, at)
+        attempt.check_at = None
+        attempt.save()
+        _report_end(process, attempt, now)
+        wake_for_free_agent(attempt.agent, now=now)
+    elif agent_picked_up is None:
+        attempt.check_at = now  # the detail of the call says whose silence it was
+        attempt.save()
+        wake.place_calls_soon(attempt.brand_id)
+    else:
+        _missed(process, attempt, now)
+    live.announce("calls")
+
+
+def no_trace(attempt_id: UUID, *, now: datetime) -> None:
+    """Neither events, nor the list of calls, nor the agent's status show a call, and the phone can no longer ring."""
+    process, attempt = locked(attempt_id)
+    if attempt.state not in UNDECIDED or attempt.ended_at is not None:
+        return
+    if attempt.state in (State.ACCEPTED, State.RINGING):
+        attempt.ended_at = now
+        _missed(process, attempt, now)
+    else:
+        _end_attempt(attempt, State.FAILED, codes.CALL_FAILED, attempt.error_message, now)
+        next_try(process, codes.CALL_FAILED, attempt.error_message, now=now, attempt=attempt)
+    live.announce("calls")
+
+
+def give_up_on(attempt_id: UUID, *, now: datetime) -> None:
+    """Stop asking about a call that cannot be settled: it stays an attempt, and a person is told (ROU-46)."""
+    process, attempt = locked(attempt_id)
+    if attempt.ended_at is not None and attempt.state == State.ANSWERED:
+        return
+    was_answered = attempt.state == State.ANSWERED
+    attempt.check_at, attempt.ended_at = None, attempt.ended_at or now
+    if not was_answered:
+        attempt.state, attempt.error_code = State.FAILED, codes.NOT_CONFIRMED
+    attempt.save()
+    if was_answered:
+        _report_end(process, attempt, now)
+    else:
+        _exhaust(process, codes.NOT_CONFIRMED, "", now, attempt)
+    live.announce("calls")
+
+
+def _pick_up(process: Process, attempt: CallAttempt, at: datetime) -> None:
+    attempt.state = State.ANSWERED
+    attempt.agent_answered_at = attempt.agent_answered_at or at
+    started(process, attempt, now=at)
+    process.state, process.due_at = Process.State.DONE, None
+    process.completed_at = process.completed_at or at
+    process.save(update_fields=["state", "due_at", "completed_at"])
+    _record("call.answered", process, attempt, now=at)
+
+
+def _report_end(process: Process, attempt: CallAttempt, now: datetime) -> None:
+    _record("call.ended", process, attempt, now=now)
+
+
+def _missed(process: Process, attempt: CallAttempt, now: datetime) -> None:
+    attempt.state, attempt.check_at = State.MISSED, None
+    attempt.save()
+    _record("call.missed", process, attempt, now=now)
+    wake_for_free_agent(attempt.agent, now=now)
+    next_try(process, codes.NOT_PICKED_UP, "", now=now, attempt=attempt)
+
+
+# The process
+
+
+def started(process: Process, attempt: CallAttempt, *, now: datetime) -> None:
+    """A call of this process was accepted: the flag callStarted is true from here on."""
+    process.due_at = None
+    process.state = Process.State.CALLING
+    process.agent_id = attempt.agent_id
+    fields = ["due_at", "state", "agent_id"]
+    if process.success is not True:
+        process.success, process.final_status = True, codes.STARTED
+        process.error_code = process.error_message = ""
+        process.completed_at = now
+        fields += ["success", "final_status", "error_code", "error_message", "completed_at"]
+        fields += first_outcome(process, now=now)
+        process.steps = process.steps | {"callInitiation": {"success": True}}
+        fields.append("steps")
+        _record("call.started", process, attempt, now=now)
+        tracking.append_later([process.id])
+    process.save(update_fields=fields)
+
+
+def next_try(process: Process, code: str, message: str, *, now: datetime, attempt: CallAttempt) -> None:
+    """Count a try and go on to the next agent, or end the round after the third."""
+    if process.state == Process.State.DONE:
+        return
+    process.attempts += 1
+    if process.attempts < rules.MAX_TRIES:
+        process.state, process.due_at = Process.State.WAITING, now
+        process.error_code, process.error_message = code, message[:_MESSAGE_LIMIT]
+        process.save(update_fields=["attempts", "state", "due_at", "error_code", "error_message"])
+        wake.place_calls_soon(process.brand_id)
+    else:
+        process.save(update_fields=["attempts"])
+        end_round(process, code, message, now=now, attempt=attempt)
+
+
+def end_round(
+    process: Process,
+    code: str,
+    message: str,
+    *,
+    now: datetime,
+    attempt: CallAttempt | None = None,
+    may_retry: bool = True,
+) -> None:
+    """End the tries of this round: a delayed re-try follows (ROU-49), or a person has to call.
+
+    Agents who let it ring are no error: that ends with the visible task, unless others were busy (`may_retry`).
+    """
+    _note_failure(process, code, message, now)
+    delays = settings.ROUTING_RETRY_DELAYS_S
+    retryable = code in codes.RETRYABLE or (
+        code == codes.NOT_PICKED_UP and process.attempts < rules.MAX_TRIES
+    )
+    due = None
+    if retryable and may_retry and process.delays_used < len(delays):
+        due = _in_working_hours(now + timedelta(seconds=delays[process.delays_used]))
+    if due is None:
+        _exhaust(process, code, message, now, attempt)
+        return
+    process.state, process.due_at = Process.State.WAITING, due
+    process.round, process.delays_used, process.attempts = process.round + 1, process.delays_used + 1, 0
+    process.save()
+
+
+def fail(
+    process: Process, code: str, message: str, *, now: datetime, attempt: CallAttempt | None = None
+) -> None:
+    """End a process for a reason that no other try would change."""
+    _note_failure(process, code, message, now)
+    process.state, process.due_at, process.completed_at = Process.State.DONE, None, now
+    process.save()
+    _record("call.failed", process, attempt, now=now, code=code, message=message)
+    tracking.append_later([process.id])
+
+
+def postpone(process: Process, *, until: datetime) -> None:
+    """Let a process wait without counting a try: the provider or the budget asks for it."""
+    process.state, process.due_at = Process.State.WAITING, until
+    process.save(update_fields=["state", "due_at"])
+
+
+def _exhaust(process: Process, code: str, message: str, now: datetime, attempt: CallAttempt | None) -> None:
+    process.state, process.due_at, process.completed_at = Process.State.DONE, None, now
+    process.error_code = process.error_code or code
+    process.save()
+    _record("calls.exhausted", process, attempt, now=now, code=code, message=message)
+    if process.success is not True:
+        tracking.append_later([process.id])
+
+
+def _note_failure(process: Process, code: str, message: str, now: datetime) -> None:
+    process.error_code, process.error_message = code, message[:_MESSAGE_LIMIT]
+    if process.success is not True:
+        process.success = False
+        process.final_status = code if code in codes.HTTP_STATUS else codes.CALL_FAILED
+        first_outcome(process, now=now)
+        if code == codes.NO_AGENTS_AVAILABLE:
+            process.agent_id = None
+            process.steps = process.steps | {"agentDistribution": {"success": False, "error": code}}
+        elif code == codes.CONTACT_CREATION_FAILED:
+            process.steps = process.steps | {"contactCreation": {"success": False, "error": code}}
+        else:
+            process.steps = process.steps | {"callInitiation": {"success": False, "error": code}}
+
+
+def first_outcome(process: Process, *, now: datetime) -> list[str]:
+    """Set when the first outcome was known and how long it took; returns the names of the fields it set."""
+    if process.answered_at is not None:
+        return []
+    process.answered_at = now
+    process.processing_time_ms = max(0, round((now - process.received_at).total_seconds() * 1000))
+    return ["answered_at", "processing_time_ms"]
+
+
+def agent_step(agent: Agent) -> dict[str, Any]:
+    """The step agentDistribution of a record (routing.md 4.4)."""
+    return {
+        "success": True,
+        "selectedAgentId": tracking.outward_id(agent.provider_agent_id),
+        "selectedAgentName": agent.name,
+    }
+
+
+def _in_working_hours(at: datetime) -> datetime | None:
+    brand = Brand.objects.get(id=brand_scope.current())
+    return rules.next_open(working_hours(brand), at, ZoneInfo(brand.timezone))
+
+
+def working_hours(brand: Brand) -> rules.Hours | None:
+    """Return the brand's working hours; None, at any hour, when it has set none."""
+    return rules.read_hours(brand.settings.get("working_hours"))
+
+
+def _record(
+    kind: str,
+    process: Process,
+    attempt: CallAttempt | None,
+    *,
+    now: datetime,
+    code: str = "",
+    message: str = "",
+) -> None:
+    user_id = attempt.agent.user_id if attempt is not None else None
+    data: Mapping[str, Any] = {
+        "process_id": str(process.id),
+        "contact_id": str(process.contact_id),
+        "lead_event_id": str(process.lead_event_id) if process.lead_event_id else None,
+        "attempt_id": str(attempt.id) if attempt is not None else None,
+        "agent_id": str(attempt.agent_id) if attempt is not None else None,
+        "user_id": str(user_id) if user_id else None,
+        "code": code,
+        "message": message[:_MESSAGE_LIMIT],
+        "talking_seconds": attempt.talking_seconds if attempt is not None else None,
+    }
+    events.record(kind=kind, subject_id=process.id, at=now, data=dict(data))
+
+
+# Agents and the connection
+
+
+def set_status(
+    agent: Agent,
+    word: str,
+    *,
+    at: datetime,
+    status_outbound: bool | None = None,
+    is_daily_limit_ok: bool | None = None,
+) -> bool:
+    """Keep the provider's word about an agent; returns whether they became available by it.
+
+    News older than what is known is dropped: lists and events overtake each other.
+    """
+    if agent.last_status_at is not None and agent.last_status_at > at:
+        return False
+    outbound = agent.status_outbound if status_outbound is None else status_outbound
+    limit_ok = agent.is_daily_limit_ok if is_daily_limit_ok is None else is_daily_limit_ok
+    status = rules.own_status(word, status_outbound=outbound, is_daily_limit_ok=limit_ok)
+    became_free = status == rules.Status.ONLINE and agent.last_status != rules.Status.ONLINE
+    changed = (agent.provider_status, agent.last_status) != (word, status)
+    if agent.last_status == rules.Status.ONLINE and status != rules.Status.ONLINE:
+        agent.last_available_at = at
+    Agent.objects.filter(id=agent.id).update(
+        provider_status=word,
+        last_status=status,
+        status_outbound=outbound,
+        is_daily_limit_ok=limit_ok,
+        last_status_at=at,
+        last_available_at=agent.last_available_at,
+    )
+    agent.provider_status, agent.last_status, agent.last_status_at = word, status, at
+    agent.status_outbound, agent.is_daily_limit_ok = outbound, limit_ok
+    if changed:
+        live.announce("agents")
+    return became_free
+
+
+def wake_for_free_agent(agent: Agent, *, now: datetime) -> None:
+    """An agent may have got free: the lead that waits longest for one goes at once."""
+    if agent.last_status == rules.Status.ONLINE:
+        wake_waiting(1, now=now)
+
+
+def wake_waiting(number: int, *, now: datetime) -> None:
+    """Let the leads that wait longest for an agent go at once, up to `number`."""
+    waiting = (
+        Process.objects.filter(
+            state=Process.State.WAITING,
+            due_at__gt=now,
+            error_code__in=codes.RETRYABLE | {codes.NOT_PICKED_UP},
+        )
+        .order_by("created_at")
+        .values_list("id", flat=True)[:number]
+    )
+    if Process.objects.filter(id__in=list(waiting)).update(due_at=now):
+        wake.place_calls_soon(brand_scope.current())
+
+
+def disable_connection(message: str, *, now: datetime) -> None:
+    """The provider refuses the key: nothing goes out until somebody puts in a good one."""
+    reason = gettext_noop("Il centralino rifiuta la chiave")
+    Connection.objects.filter(provider="cloudtalk").update(is_enabled=False, disabled_reason=reason)
+    alerts.open_alert(alerts.KEY_REFUSED, {"message": message[:_MESSAGE_LIMIT]}, now=now)
+
+
+def bind(attempt: CallAttempt, *, call_uuid: object, call_id: object) -> None:
+    """Tie the provider's ids to an attempt, each once."""
+    uuid, number = read_id(call_uuid) or None, read_id(call_id) or None
+    changes = {}
+    if uuid and attempt.call_uuid is None:
+        changes["call_uuid"] = uuid
+    if number and attempt.call_id is None:
+        changes["call_id"] = number
+    if changes:
+        CallAttempt.objects.filter(id=attempt.id).update(**changes)

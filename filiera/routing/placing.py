@@ -1,0 +1,580 @@
+"""Place a brand's due calls, and settle those whose end nobody told us.
+
+One process at a time does it for a brand: a lease on its connection. Pass after pass it looks at the rows, starts what
+circuit and budget allow, and saves what came back. Rows are read and written between the waits, in short transactions
+of this thread; only the requests run side by side. What a crash leaves behind is found again by its moment: a process
+by `due_at`, an attempt by `check_at`. An attempt that was stored and perhaps never sent counts as unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_noop
+
+from filiera.contacts.models import Contact
+from filiera.identity import vault
+from filiera.identity.models import Brand
+from filiera.platform import brand_scope, circuit, http, limiter, live
+from filiera.platform.models import EndpointHealth
+from filiera.routing import areas, codes, errands, outcomes, rules, settling, team, tracking
+from filiera.routing.cloudtalk import (
+    BULK_LIMIT,
+    READ_TIMEOUT_S,
+    Account,
+    CloudTalk,
+    CloudTalkRejected,
+    ContactAdded,
+    ContactRefused,
+    KeyRefused,
+    NewContact,
+    RateLimited,
+    TooManyRequests,
+)
+from filiera.routing.commands import turn
+from filiera.routing.commands.agents import take_agents_list
+from filiera.routing.commands.assignment import Subject, record_choices
+from filiera.routing.errands import AddContacts, Call, Errand, FindCall, ListAgents, ReadDetail
+from filiera.routing.models import (
+    CallAttempt,
+    Connection,
+    Decision,
+    Process,
+    ProviderContact,
+    RoutingState,
+)
+from filiera.routing.rules import Ask, Candidate, Rule
+
+MOST_UNDER_WAY: Final = 50
+PASS_S: Final = 0.04  # how often new work is looked for while answers are awaited
+LEASE: Final = timedelta(seconds=20)
+# Longer than any request takes: whoever holds a claimed process that long is dead.
+CLAIM_LEASE: Final = timedelta(seconds=READ_TIMEOUT_S + 25)
+POLL_EVERY_S: Final = 10
+TROUBLE_WAIT: Final = timedelta(seconds=10)
+PROBE_WAIT: Final = timedelta(seconds=2)
+SOON_S: Final = 0.2
+RESET_DEFAULT: Final = timedelta(seconds=60)
+RESET_AT_MOST: Final = timedelta(minutes=5)
+CONTACT_PATIENCE: Final = timedelta(minutes=30)
+
+NO_CONNECTION: Final = gettext_noop("Nessun centralino è collegato")
+DRY_RUN: Final = gettext_noop("Prova a vuoto: le chiamate sono spente")
+
+log = areas.logger("lead-to-call:calls")
+
+
+def place_calls(brand_id: UUID) -> None:
+    """Place what is due and settle what is open, until nothing is. Returns at once when another process does it."""
+    while _take_lease(brand_id, now=timezone.now()):
+        try:
+            _run(brand_id)
+        finally:
+            _give_back_lease(brand_id)
+        with brand_scope.use(brand_id):
+            if not _anything_due(timezone.now()):
+                return
+
+
+def sync_agents(brand_id: UUID) -> None:
+    """Read the provider's list of agents now and add those we do not know. Raises when the provider cannot be asked."""
+    with brand_scope.use(brand_id):
+        connection = Connection.objects.select_related("circuit", "vault_key").get()
+        account = _account(connection)
+    now = timezone.now()
+    if (
+        account is None
+        or not limiter.reserve(connection.account, limit=connection.requests_per_minute, now=now).granted
+    ):
+        raise RuntimeError("the provider cannot be asked now")
+
+    async def ask() -> ListAgents:
+        async with http.client() as client:
+            errand = ListAgents(now)
+            await errand.run(CloudTalk(client, account))
+            return errand
+
+    errand = asyncio.run(ask())
+    if isinstance(errand.result, Exception):
+        raise errand.result
+    with brand_scope.use(brand_id):
+        take_agents_list(errand.result or [], read_at=now, add_new=True)
+        Connection.objects.update(agents_polled_at=now, last_ok_at=now)
+
+
+def _run(brand_id: UUID) -> None:
+    with brand_scope.use(brand_id):
+        connection = Connection.objects.select_related("circuit", "vault_key").get()
+        if connection.circuit is None:
+            connection.circuit = circuit.ensure(connection.account)
+            connection.save(update_fields=["circuit"])
+        account = _account(connection)
+        if account is None:
+            _fail_all(connection.disabled_reason or NO_CONNECTION, now=timezone.now())
+            return
+    with asyncio.Runner() as runner:
+        _Placing(brand_id, connection, account, runner).run()
+
+
+def _account(connection: Connection) -> Account | None:
+    """Return where to call and with which key; None when the connection is off or has no key."""
+    if not connection.is_enabled or connection.vault_key is None:
+        return None
+    key_id, _colon, secret = vault.reveal(connection.vault_key).partition(":")
+    return Account(connection.base_url, key_id, secret, connection.analytics_url)
+
+
+def _take_lease(brand_id: UUID, *, now: datetime) -> bool:
+    with brand_scope.use(brand_id):
+        free = Q(placing_until__isnull=True) | Q(placing_until__lt=now)
+        if Connection.objects.filter(free).update(placing_until=now + LEASE):
+            return True
+        if not Connection.objects.exists():
+            _fail_all(NO_CONNECTION, now=now)
+    return False
+
+
+def _give_back_lease(brand_id: UUID) -> None:
+    with brand_scope.use(brand_id):
+        Connection.objects.update(placing_until=None)
+
+
+def _due_processes(now: datetime) -> QuerySet[Process]:
+    """Processes whose moment has come and that have no call under way."""
+    under_way = CallAttempt.objects.filter(
+        process=OuterRef("pk"), state__in=CallAttempt.LIVE, ended_at__isnull=True
+    )
+    return (
+        Process.objects.filter(due_at__lte=now)
+        .exclude(state=Process.State.DONE)
+        .exclude(Exists(under_way))
+        .order_by("due_at", "id")
+    )
+
+
+def _anything_due(now: datetime) -> bool:
+    return CallAttempt.objects.filter(check_at__lte=now).exists() or _due_processes(now).exists()
+
+
+def _fail_all(message: str, *, now: datetime) -> None:
+    """End what is due: no call can leave, so a person has to make it."""
+    for process in _due_processes(now).select_for_update(skip_locked=True)[:MOST_UNDER_WAY]:
+        outcomes.fail(process, codes.CALL_FAILED, message, now=now)
+    live.announce("calls")
+
+
+class _Placing:
+    """One run for one brand: its open client, and the requests under way."""
+
+    def __init__(
+        self, brand_id: UUID, connection: Connection, account: Account, runner: asyncio.Runner
+    ) -> None:
+        self.brand_id, self.connection, self.runner = brand_id, connection, runner
+        self.http = http.client(read_timeout_s=READ_TIMEOUT_S, max_connections=MOST_UNDER_WAY)
+        self.client = CloudTalk(self.http, account)
+        self.under_way: dict[asyncio.Task[None], Errand] = {}
+        self.lease_until = timezone.now() + LEASE
+        # Claimed processes that wait for a fresh list of agents.
+        self.held: list[UUID] = []
+        # Processes whose contact was refused, and is tried once more with nothing but name and number.
+        self.plain_contacts: set[UUID] = set()
+
+    def run(self) -> None:
+        """Go on until nothing is due and no answer is awaited."""
+        try:
+            while True:
+                self._start_what_may(timezone.now())
+                if not self.under_way:
+                    return
+                self.runner.run(_first_of(self.under_way, PASS_S))
+                for task in [task for task in self.under_way if task.done()]:
+                    errand = self.under_way.pop(task)
+                    task.result()
+                    self._save(errand, timezone.now())
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for task in self.under_way:
+            task.cancel()
+        self.runner.run(self.http.aclose())
+        if self.held:
+            with brand_scope.use(self.brand_id):
+                self._give_back(self.held, timezone.now())
+
+    # Starting
+
+    def _start_what_may(self, now: datetime) -> None:
+        with brand_scope.use(self.brand_id):
+            self._renew_lease(now)
+            if self.under_way and not self._anything_to_do(now):
+                return
+            self.connection = Connection.objects.select_related("circuit").get()
+            if not self.connection.is_enabled:
+                _fail_all(self.connection.disabled_reason or NO_CONNECTION, now=now)
+                return
+        room = self._room(now)
+        if room <= 0:
+            return
+        list_agents = self._may_list_agents(now)
+        with brand_scope.use(self.brand_id):
+            ready, missing = self._with_contacts(self._claim(now, room))
+            others: list[Errand] = [*self._contact_errands(missing, now)]
+            others += settling.due_checks(self.connection, now=now, limit=room)
+        if not (ready or others or list_agents):
+            return
+        asked = min(room, len(ready) + len(others) + list_agents)
+        reservation = limiter.reserve(
+            self.connection.account, limit=self.connection.requests_per_minute, now=now, many=asked
+        )
+        until = now + timedelta(seconds=max(reservation.wait_s, SOON_S))
+        with brand_scope.use(self.brand_id):
+            self._start(ready, others, list_agents, reservation.granted, until=until, now=now)
+
+    def _renew_lease(self, now: datetime) -> None:
+        if self.lease_until - now < LEASE / 2:
+            self.lease_until = now + LEASE
+            Connection.objects.update(placing_until=self.lease_until)
+
+    def _anything_to_do(self, now: datetime) -> bool:
+        return (bool(self.held) and not self._is_listing()) or _anything_due(now)
+
+    def _is_listing(self) -> bool:
+        return any(isinstance(errand, ListAgents) for errand in self.under_way.values())
+
+    def _room(self, now: datetime) -> int:
+        """Return how many requests the circuit lets start now. While it is open, what is due waits."""
+        health = self.connection.circuit
+        if health is None or health.state == EndpointHealth.State.CLOSED:
+            return MOST_UNDER_WAY - len(self.under_way)
+        if self.under_way:  # not closed: one probe at a time
+            return 0
+        if circuit.admit(health.circuit, now=now):
+            return 1
+        is_open = health.state == EndpointHealth.State.OPEN and health.open_until is not None
+        until = health.open_until if is_open else now + PROBE_WAIT
+        log.debug("circuit %s is not closed, what is due waits until %s", health.circuit, until)
+        with brand_scope.use(self.brand_id):
+            self._give_back(self.held, now)
+            self.held.clear()
+            _due_processes(now).update(due_at=until, state=Process.State.WAITING)
+            CallAttempt.objects.filter(check_at__lte=now).update(check_at=until)
+        return 0
+
+    def _may_list_agents(self, now: datetime) -> bool:
+        """Tell whether the agents' list may be read: at most once in ten seconds per account, over all brands."""
+        polled = self.connection.agents_polled_at
+        if self._is_listing() or (polled is not None and now - polled < timedelta(seconds=POLL_EVERY_S)):
+            return False
+        turns = f"{self.connection.account} agents"
+        return limiter.reserve(turns, limit=1, now=now, window_s=POLL_EVERY_S - limiter.MARGIN_S).granted == 1
+
+    def _claim(self, now: datetime, room: int) -> list[Process]:
+        """Take due processes for this run; the lease in `due_at` brings them back if it dies."""
+        if self.held and not self._is_listing():
+            claimed = list(Process.objects.filter(id__in=self.held, state=Process.State.CALLING))
+            self.held.clear()
+            return claimed
+        claimed = list(_due_processes(now).select_for_update(skip_locked=True)[:room])
+        if claimed and (settings.ROUTING_DRY_RUN or self.connection.is_dry_run):
+            for process in claimed:
+                outcomes.fail(process, codes.CALL_FAILED, DRY_RUN, now=now)
+            return []
+        Process.objects.filter(id__in=[process.id for process in claimed]).update(
+            state=Process.State.CALLING, due_at=now + CLAIM_LEASE
+        )
+        return claimed
+
+    def _with_contacts(self, claimed: Sequence[Process]) -> tuple[list[Process], list[Process]]:
+        """Split into those whose number has a contact at the provider and those it must be made for."""
+        if not claimed:
+            return [], []
+        known = dict(
+            ProviderContact.objects.filter(
+                number_e164__in={process.number_e164 for process in claimed}
+            ).values_list("number_e164", "provider_contact_id")
+        )
+        for process in claimed:
+            if process.number_e164 in known:
+                contact_id = tracking.outward_id(known[process.number_e164])
+                process.steps = process.steps | {
+                    "contactCreation": {"success": True, "contactId": contact_id}
+                }
+        return (
+            [process for process in claimed if process.number_e164 in known],
+            [process for process in claimed if process.number_e164 not in known],
+        )
+
+    def _contact_errands(self, missing: Sequence[Process], now: datetime) -> list[AddContacts]:
+        """Return the requests that make the missing contacts, ten in each; a number that comes twice is made once."""
+        by_number: dict[str, Process] = {}
+        for process in missing:
+            if by_number.setdefault(process.number_e164, process) is not process:
+                self._give_back([process.id], now + PROBE_WAIT)
+        people = Contact.objects.in_bulk([process.contact_id for process in by_number.values()])
+        contacts = [self._new_contact(process, people[process.contact_id]) for process in by_number.values()]
+        return [AddContacts(contacts[at : at + BULK_LIMIT]) for at in range(0, len(contacts), BULK_LIMIT)]
+
+    def _new_contact(self, process: Process, person: Contact) -> NewContact:
+        contact = NewContact(str(process.id), person.full_name, process.number_e164)
+        if process.id in self.plain_contacts:
+            return contact
+        return replace(
+            contact, email=person.email or "", company=person.company_name, city=person.city, zip=person.cap
+        )
+
+    def _start(
+        self,
+        ready: list[Process],
+        others: list[Errand],
+        list_agents: bool,
+        granted: int,
+        *,
+        until: datetime,
+        now: datetime,
+    ) -> None:
+        """Start as many requests as were granted: the list, then calls, then the rest. What is left waits `until`."""
+        started: list[Errand] = []
+        if list_agents and granted:
+            Connection.objects.update(agents_polled_at=now)
+            self.connection.agents_polled_at = now
+            started.append(ListAgents(now))
+        fit = granted - len(started)
+        self._give_back([process.id for process in ready[fit:]], until)
+        if ready[:fit]:
+            started += self._begin(ready[:fit], list_comes=bool(started) or self._is_listing(), now=now)
+        fit = granted - len(started)
+        self._postpone(others[fit:], until)
+        loop = self.runner.get_loop()
+        for errand in [*started, *others[:fit]]:
+            self.under_way[loop.create_task(errand.run(self.client))] = errand
+
+    def _postpone(self, left: Iterable[Errand], until: datetime) -> None:
+        for errand in left:
+            match errand:
+                case AddContacts():
+                    self._give_back([UUID(contact.command_id) for contact in errand.contacts], until)
+                case FindCall() | ReadDetail():
+                    CallAttempt.objects.filter(id=errand.attempt_id).update(check_at=until)
+
+    def _give_back(self, process_ids: Sequence[UUID], until: datetime) -> None:
+        if process_ids:
+            Process.objects.filter(id__in=process_ids, state=Process.State.CALLING).update(
+                state=Process.State.WAITING, due_at=until
+            )
+
+    # Choosing the agent and storing the attempt
+
+    def _begin(self, ready: Sequence[Process], *, list_comes: bool, now: datetime) -> list[Call]:
+        """Store an attempt for each process, before anything is sent, and return the requests to make.
+
+        The agent is looked at again: who is not free any more is chosen anew, with a decision of its own. With
+        nobody free the round ends, unless a fresh list of agents is on its way: then the process is held for it.
+        """
+        local = now.astimezone(ZoneInfo(Brand.objects.get(id=self.brand_id).timezone))
+        team_now = {candidate.id: candidate for candidate in team.candidates()}
+        rung = _rung(ready)
+        standing: RoutingState | None = None
+        state = rules.State()
+        calls = []
+        for process in ready:
+            tried, same = rung.get(process.id, (frozenset(), None))
+            ask = Ask(local, frozenset(process.lead.get("skills", ())), tried)
+            agent = team_now.get(same or (str(process.agent_id) if process.round == 0 else ""))
+            decision_id = None
+            if agent is None or rules.why_not(agent, ask) is not None:
+                if standing is None:
+                    standing = turn.locked(now)
+                    state = turn.read(standing)
+                choice = rules.decide(
+                    ask,
+                    team_now.values(),
+                    state,
+                    rule=Rule(standing.policy),
+                    version=standing.rule_version,
+                )
+                if choice.agent is None and list_comes:
+                    self.held.append(process.id)
+                    continue
+                subject = Subject(process.contact_id, process.lead_event_id, process.id)
+                ((decision_id, _sequence),) = record_choices([choice], [subject], now=now)
+                state, agent = choice.state_after, choice.agent
+                if agent is None:
+                    _end_without_agent(process, choice, now=now)
+                    continue
+                turn.write(standing, state, now=now)
+            team_now[agent.id] = replace(agent, live_calls=agent.live_calls + 1)
+            calls.append(_store_attempt(process, agent, decision_id, now=now))
+        live.announce("calls")
+        return calls
+
+    # Saving
+
+    def _save(self, errand: Errand, now: datetime) -> None:
+        alive = errands.shows_health(errand)
+        if alive is not None:
+            self._heard(alive, now)
+        if isinstance(errand.result, RateLimited | TooManyRequests):
+            errand.result = replace_reset(errand.result, now)
+            assert errand.result.reset_at is not None
+            limiter.block(self.connection.account, until=errand.result.reset_at)
+        with brand_scope.use(self.brand_id):
+            if isinstance(errand.result, KeyRefused):
+                outcomes.disable_connection(errand.result.message, now=now)
+            match errand:
+                case Call(result=result) if result is not None:
+                    log.debug("attempt %s: %s", errand.attempt_id, result)
+                    outcomes.answered_request(errand.attempt_id, result, now=now)
+                case AddContacts():
+                    self._save_contacts(errand, now)
+                case ListAgents(result=list() as listed):
+                    take_agents_list(listed, read_at=errand.asked_at)
+                    Connection.objects.update(last_ok_at=now)
+                case FindCall():
+                    settling.save_find(errand, now=now)
+                case ReadDetail():
+                    settling.save_detail(errand, now=now)
+
+    def _heard(self, alive: bool, now: datetime) -> None:
+        """Tell the circuit; a success that changes nothing is written at most every ten seconds."""
+        health = self.connection.circuit
+        if health is None:
+            return
+        is_clean = health.state == EndpointHealth.State.CLOSED and health.failure_count == 0
+        is_fresh = health.last_success_at is not None and now - health.last_success_at < TROUBLE_WAIT
+        if not (alive and is_clean and is_fresh):
+            self.connection.circuit = circuit.record(health.circuit, success=alive, now=now)
+
+    def _save_contacts(self, errand: AddContacts, now: datetime) -> None:
+        results = errand.result
+        ids = [UUID(contact.command_id) for contact in errand.contacts]
+        if isinstance(results, CloudTalkRejected) and not isinstance(results, KeyRefused):
+            results = [
+                ContactRefused(contact.command_id, results.status, results.message)
+                for contact in errand.contacts
+            ]
+        if not isinstance(results, list):
+            self._wait_for_contacts(ids, results, now)
+            return
+        numbers = {contact.command_id: contact.number_e164 for contact in errand.contacts}
+        ProviderContact.objects.bulk_create(
+            [
+                ProviderContact(
+                    number_e164=numbers[result.command_id], provider_contact_id=result.id, created_at=now
+                )
+                for result in results
+                if isinstance(result, ContactAdded)
+            ],
+            ignore_conflicts=True,
+        )
+        for result in results:
+            process_id = UUID(result.command_id)
+            if isinstance(result, ContactRefused) and process_id in self.plain_contacts:
+                self._fail_contact(process_id, result.message, now)
+                ids.remove(process_id)
+            elif isinstance(result, ContactRefused):
+                self.plain_contacts.add(process_id)
+        self._give_back(ids, now)
+
+    def _wait_for_contacts(self, ids: Sequence[UUID], trouble: object, now: datetime) -> None:
+        """No usable answer: it is tried again, and given up after half an hour, or sooner when the circuit opens."""
+        until = trouble.reset_at if isinstance(trouble, TooManyRequests) else now + TROUBLE_WAIT
+        if isinstance(trouble, KeyRefused):
+            until = now
+        for process in Process.objects.filter(id__in=ids, received_at__lt=now - CONTACT_PATIENCE):
+            if not isinstance(trouble, KeyRefused | TooManyRequests) and not self._circuit_is_open():
+                self._fail_contact(process.id, str(trouble), now)
+        self._give_back(ids, until or now + TROUBLE_WAIT)
+
+    def _circuit_is_open(self) -> bool:
+        health = self.connection.circuit
+        return health is not None and health.state != EndpointHealth.State.CLOSED
+
+    def _fail_contact(self, process_id: UUID, message: str, now: datetime) -> None:
+        process = (
+            Process.objects.select_for_update().filter(id=process_id, state=Process.State.CALLING).first()
+        )
+        if process is not None:
+            outcomes.fail(process, codes.CONTACT_CREATION_FAILED, message, now=now)
+
+
+def _rung(processes: Sequence[Process]) -> dict[UUID, tuple[frozenset[str], str | None]]:
+    """Return, per process, the agents tried in its round, and the one who is to be asked again (429, never sent)."""
+    rounds = {process.id: process.round for process in processes}
+    found: dict[UUID, tuple[frozenset[str], str | None]] = {}
+    attempts = CallAttempt.objects.filter(process_id__in=rounds).order_by("requested_at", "id")
+    for process_id, agent_id, round_, code in attempts.values_list(
+        "process_id", "agent_id", "round", "error_code"
+    ):
+        if round_ != rounds[process_id]:
+            continue
+        tried, _same = found.get(process_id, (frozenset(), None))
+        agent = str(agent_id)
+        found[process_id] = (tried, agent) if code in codes.NO_TRY else (tried | {agent}, None)
+    return found
+
+
+def _end_without_agent(process: Process, choice: rules.Choice, *, now: datetime) -> None:
+    code = process.error_code if process.attempts else codes.NO_AGENTS_AVAILABLE
+    # Agents who let it ring are no error; another round makes sense only when somebody else is merely busy.
+    may_retry = code != codes.NOT_PICKED_UP or rules.reason_for(choice) == rules.ALL_BUSY
+    outcomes.end_round(process, code, process.error_message, now=now, may_retry=may_retry)
+
+
+def _store_attempt(process: Process, agent: Candidate, decision_id: UUID | None, *, now: datetime) -> Call:
+    """Write the attempt; it is committed before its request leaves (ROU-71)."""
+    attempt = CallAttempt.objects.create(
+        process=process,
+        decision_id=decision_id or _first_decision(process),
+        agent_id=UUID(agent.id),
+        number_e164=process.number_e164,
+        round=process.round,
+        requested_at=now,
+        check_at=now + CLAIM_LEASE,
+    )
+    process.agent_id = UUID(agent.id)
+    process.steps = process.steps | {
+        "agentDistribution": {
+            "success": True,
+            "selectedAgentId": tracking.outward_id(agent.provider_agent_id),
+            "selectedAgentName": agent.name,
+        }
+    }
+    process.state, process.due_at = Process.State.CALLING, now + CLAIM_LEASE
+    process.save(update_fields=["agent", "steps", "state", "due_at"])
+    return Call(attempt.id, agent.provider_agent_id, process.number_e164)
+
+
+def _first_decision(process: Process) -> UUID | None:
+    """Return the decision made when the lead arrived: it stands as long as its agent is the one who is rung."""
+    return (
+        Decision.objects.filter(
+            contact_id=process.contact_id,
+            lead_event_id=process.lead_event_id,
+            agent_id__isnull=False,
+            agent=process.agent_id,
+        )
+        .order_by("-created_at")
+        .values_list("id", flat=True)
+        .first()
+    )
+
+
+def replace_reset(limited: RateLimited | TooManyRequests, now: datetime) -> RateLimited | TooManyRequests:
+    """Return a rate limit with an instant that can be waited for: within five minutes, a minute when it said none."""
+    reset_at = limited.reset_at or now + RESET_DEFAULT
+    reset_at = min(max(reset_at, now + timedelta(seconds=1)), now + RESET_AT_MOST)
+    return type(limited)(reset_at)
+
+
+async def _first_of(tasks: Iterable[asyncio.Task[None]], seconds: float) -> None:
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
