@@ -24,6 +24,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 STAMPS = VENV / "bootstrap.json"
 FRONTEND = ROOT / "frontend"
+COLLECTED = ROOT / "filiera" / "static" / "staticfiles.json"
 BUILT = ROOT / "filiera" / "workspace" / "static" / "built"
 
 
@@ -64,6 +65,10 @@ def prepare(*, dev: bool) -> None:
         if stamps().get("front end") != sources or not BUILT.exists():
             step("front end", lambda: run(BIN / "node", "build.mjs", folder=FRONTEND))
             stamp(**{"front end": sources})
+        static = fingerprint(static_files())
+        if stamps().get("static files") != static or not COLLECTED.exists():
+            step("static files", collect_static_files)
+            stamp(**{"static files": static})
     catalogs = sorted((ROOT / "filiera").rglob("*.po"))
     words = fingerprint(catalogs)
     if stamps().get("translations") != words or not all(
@@ -119,6 +124,21 @@ def front_end_sources() -> list[Path]:
     return sorted([*own, *filiera.rglob("*.html"), *filiera.rglob("*.py"), *scripts])
 
 
+def static_files() -> list[Path]:
+    """Return every static file of the rooms, the built ones included."""
+    return sorted(path for path in (ROOT / "filiera").glob("*/static/**/*") if path.is_file())
+
+
+def collect_static_files() -> None:
+    """Compress the static files and give them hashed names, so that browsers keep them until they change."""
+    settings = {
+        "FILIERA_HOME": str(VENV / "check-home"),
+        "FILIERA_STATIC_COLLECTED": "1",
+        "DJANGO_SETTINGS_MODULE": "filiera.settings",
+    }
+    run(BIN / "python", "-m", "django", "collectstatic", "--noinput", "--clear", "--verbosity=0", **settings)
+
+
 def fingerprint(paths: Iterable[Path], *more: str) -> str:
     """Return a hash over names and contents, this script and the interpreter."""
     digest = hashlib.sha256(f"{sys.version}{ROOT}{more}".encode())
@@ -148,12 +168,16 @@ def step(name: str, work: object) -> None:
     print(f"{time.monotonic() - started:.1f} s", flush=True)
 
 
-def run(*command: str | Path, folder: Path = ROOT) -> None:
+def run(*command: str | Path, folder: Path = ROOT, **settings: str) -> None:
     """Run a command with the environment's programs first in the path; stop with its own words when it fails."""
-    environment = os.environ | {
-        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "VIRTUAL_ENV": str(VENV),
-    }
+    environment = (
+        os.environ
+        | settings
+        | {
+            "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "VIRTUAL_ENV": str(VENV),
+        }
+    )
     environment.pop("PYTHONHOME", None)
     done = subprocess.run(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

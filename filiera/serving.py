@@ -19,6 +19,9 @@ from filiera.platform import home as homes
 from filiera.platform.console import gettext as _
 from filiera.platform.console import say
 
+# Written by `collectstatic`; bootstrap.py runs it, a release carries it.
+COLLECTED = Path(__file__).parent / "static" / "staticfiles.json"
+
 
 class CannotStart(RuntimeError):
     """The house cannot start as things are; the message says what to change."""
@@ -105,6 +108,8 @@ def web() -> None:
 
     home = homes.folder()
     catalogue.refuse_unsafe(database.ensure(home).app)
+    if COLLECTED.exists():
+        os.environ["FILIERA_STATIC_COLLECTED"] = "1"
     host, port = address()
     processes = int(os.environ.get("FILIERA_WEB_PROCESSES") or min(os.cpu_count() or 1, 4))
     _share_metrics(home)

@@ -161,9 +161,18 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(__file__).parent / "static"
-# The form SDK and the built front end are found where the rooms keep them; `bootstrap.py` collects them for production.
-WHITENOISE_USE_FINDERS = True
+# The product serves what bootstrap.py collected, compressed and with hashed names; tests and tools the sources.
+STATIC_COLLECTED = env_flag("FILIERA_STATIC_COLLECTED")
+STATIC_ROOT = Path(__file__).parent / "static" if STATIC_COLLECTED else None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_COLLECTED
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_MAX_AGE = 3600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024

@@ -25,11 +25,11 @@ def busy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     with test_database.fresh_database("backup") as environment:
         for name, url in environment.items():
             monkeypatch.setenv(name, url)
-        stopping = threading.Event()
-        writer = threading.Thread(
-            target=_write_pairs, args=(environment["FILIERA_OWNER_DATABASE_URL"], stopping)
-        )
+        started, stopping = threading.Event(), threading.Event()
+        url = environment["FILIERA_OWNER_DATABASE_URL"]
+        writer = threading.Thread(target=_write_pairs, args=(url, started, stopping))
         writer.start()
+        started.wait(30)
         try:
             yield home
         finally:
@@ -37,7 +37,7 @@ def busy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
             writer.join()
 
 
-def _write_pairs(url: str, stopping: threading.Event) -> None:
+def _write_pairs(url: str, started: threading.Event, stopping: threading.Event) -> None:
     with psycopg.connect(url) as connection:
         while not stopping.is_set():
             connection.execute(
@@ -49,6 +49,7 @@ def _write_pairs(url: str, stopping: threading.Event) -> None:
                     f"insert into {table} (t) select 'riga'||chr(10)||'\\ perché' from generate_series(1, 3)"
                 )
             connection.commit()
+            started.set()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Health, metrics and envelopes, through the outermost door that has them."""
 
-import json
 from datetime import timedelta
 
 import psycopg
@@ -82,9 +81,9 @@ def test_metrics_carry_the_names_of_the_ledger_with_routes_for_labels() -> None:
     [
         ("127.0.0.1", {}, "", 200),
         ("10.1.2.3", {}, "", 200),
-        ("203.0.113.9", {}, "", 404),
+        ("8.8.8.8", {}, "", 404),
         ("127.0.0.1", {"X-Forwarded-For": "203.0.113.9"}, "", 404),
-        ("203.0.113.9", {"Authorization": "Bearer right"}, "right", 200),
+        ("8.8.8.8", {"Authorization": "Bearer right"}, "right", 200),
         ("127.0.0.1", {"Authorization": "Bearer wrong"}, "right", 404),
     ],
 )
@@ -111,4 +110,4 @@ def test_what_says_that_the_database_is_away_is_told_from_a_wrong_statement() ->
 
 
 def test_health_refuses_other_methods() -> None:
-    assert Client().post("/health", json.dumps({})).status_code == 405
+    assert Client().post("/health").status_code == 405
