@@ -406,7 +406,8 @@ def _read(sealed: BinaryIO, key: str) -> Iterator[bytes]:
     if sealed.read(len(FORMAT)) != FORMAT:
         raise BackupTrouble(_("Il file non è una copia di Filiera."))
     cipher = _cipher(key, sealed.read(16))
-    number, kinds = 0, (b"manifest",)
+    number = 0
+    kinds: tuple[bytes, ...] = (b"manifest",)
     while True:
         length = int.from_bytes(sealed.read(4), "big")
         chunk = sealed.read(length)

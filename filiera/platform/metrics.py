@@ -61,7 +61,7 @@ def exposition() -> bytes:
     """Return everything in Prometheus's text format."""
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types there
     else:
         registry = REGISTRY
     at_rest = CollectorRegistry()

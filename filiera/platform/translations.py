@@ -46,16 +46,19 @@ def faults() -> Iterator[str]:
         catalog = read(room / CATALOG) if (room / CATALOG).exists() else Catalog()
         for path in files:
             for line, (context, sentence) in sentences(path):
-                known = catalog.get(sentence, context)
-                complete = known is not None and all(
-                    [known.string] if isinstance(known.string, str) else known.string
-                )
-                if not complete or "fuzzy" in known.flags:
+                if not is_translated(catalog.get(sentence, context)):
                     where = path.relative_to(FILIERA.parent)
                     yield f"{where}:{line}: no English in {(room / CATALOG).relative_to(FILIERA.parent)}: {sentence!r}"
         for message in catalog:
             if message.id and not same_placeholders(message):
                 yield f"{(room / CATALOG).relative_to(FILIERA.parent)}: placeholders differ in {message.string!r}"
+
+
+def is_translated(message: Message | None) -> bool:
+    """Return whether every form of a catalog's entry has its English, confirmed by a person."""
+    if message is None or message.fuzzy:
+        return False
+    return all([message.string] if isinstance(message.string, str) else message.string or [""])
 
 
 def same_placeholders(message: Message) -> bool:
