@@ -1,3 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from filiera.capture import landing
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("l/<str:source_name>", landing.form, name="landing"),
+    path("l/<str:source_name>/ricevuta", landing.received, name="landing-received"),
+]
