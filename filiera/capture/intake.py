@@ -13,7 +13,7 @@ from uuid import UUID
 
 from filiera.capture import documents, rules
 from filiera.capture.adapters import ADAPTERS, Adapter, LeadFields, Unmappable
-from filiera.capture.adapters.generic import WEBHOOK
+from filiera.capture.adapters.generic import MANUAL, WEBHOOK
 from filiera.capture.adapters.reading import glance, known_field, text
 from filiera.capture.documents import Document, Unreadable
 
@@ -86,7 +86,7 @@ class Verdict(NamedTuple):
 
 def adapter_of(kind: str) -> Adapter:
     """Return the adapter of a kind of source; kinds without one of their own are read by names."""
-    return ADAPTERS.get(kind, WEBHOOK)
+    return MANUAL if kind == "manual" else ADAPTERS.get(kind, WEBHOOK)
 
 
 def judge(source: KnownSource, request: Request, document: Document | None) -> Verdict:

@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from filiera.capture import documents
 from filiera.capture.adapters import LeadFields, Unmappable, usable_mapping
 from filiera.capture.intake import adapter_of
-from filiera.capture.models import Source, Submission
+from filiera.capture.models import MarketingSource, Source, Submission
 from filiera.identity.models import Brand
 from filiera.platform import brand_scope
 
@@ -57,25 +59,24 @@ _TOLD_AS_IS = tuple(sorted(_TOLD - {"occurred_at", "external_id", "custom"}))
 def read(submissions: Sequence[Submission]) -> list[IncomingLead]:
     """Return the leads of one brand's submissions, in their order, by the mappings as they are now.
 
-    Runs two statements, whatever the number. A submission from which nothing can be read any more gives no lead, and
-    queue.finish marks it as rejected.
+    Runs three statements at most, whatever the number. A submission from which nothing can be read any more gives no
+    lead, and queue.finish marks it as rejected.
     """
     if not submissions:
         return []
     sources = Source.objects.in_bulk({submission.source_id for submission in submissions})
     brand = Brand.objects.only("default_country").get(id=brand_scope.current())
-    leads: list[IncomingLead] = []
+    found: list[tuple[LeadFields, Submission, Source]] = []
     for submission in submissions:
         source = sources[submission.source_id]
         try:
-            found = leads_of(source, submission)
+            told = leads_of(source, submission)
         except Unmappable as refusal:
             submission.status, submission.error_code = Submission.Status.REJECTED, refusal.code
             continue
-        leads += [
-            _incoming(lead, submission, source, brand.default_country) for lead in found if lead.has_contact
-        ]
-    return leads
+        found += [(lead, submission, source) for lead in told if lead.has_contact]
+    named = _named_origins({lead.source_label for lead, _one, source in found if _is_asked(lead, source)})
+    return [_incoming(*each, named=named, country=brand.default_country) for each in found]
 
 
 def leads_of(
@@ -90,7 +91,25 @@ def leads_of(
     return adapter_of(source.kind).read(document, chosen, submission.retrieved or {})
 
 
-def _incoming(lead: LeadFields, submission: Submission, source: Source, country: str) -> IncomingLead:
+def _is_asked(lead: LeadFields, source: Source) -> bool:
+    """Tell whether what a lead says about its origin counts: typed by a person, or the source says nothing itself."""
+    return bool(lead.source_label) and (source.kind == "manual" or source.marketing_source_id is None)
+
+
+def _named_origins(labels: set[str]) -> dict[str, UUID]:
+    """Return the active marketing sources by the names and aliases that were said."""
+    if not labels:
+        return {}
+    said = list(labels)
+    origins = MarketingSource.objects.filter(Q(name__in=said) | Q(aliases__overlap=said), is_active=True)
+    return {
+        name: origin.id for origin in origins.order_by("-name") for name in (*origin.aliases, origin.name)
+    }
+
+
+def _incoming(
+    lead: LeadFields, submission: Submission, source: Source, *, named: Mapping[str, UUID], country: str
+) -> IncomingLead:
     occurred_at = lead.occurred_at or submission.received_at
     external_id, custom = lead.external_id, lead.custom
     if external_id and adapter_of(source.kind).dedupe_window_s:
@@ -102,7 +121,8 @@ def _incoming(lead: LeadFields, submission: Submission, source: Source, country:
         source_id=source.id,
         source_name=source.name,
         brand_id=submission.brand_id,
-        marketing_source_id=source.marketing_source_id,
+        marketing_source_id=(named.get(lead.source_label) if _is_asked(lead, source) else None)
+        or source.marketing_source_id,
         auto_call=source.auto_call,
         received_at=submission.received_at,
         # A sender's clock may be wrong; what has come has happened.

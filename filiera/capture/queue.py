@@ -1,7 +1,7 @@
 """The lead queue on the submission table: claim under a lease, acknowledge, retry, dead letters (CAP-40 to CAP-56).
 
 Taking does not remove: what a dead worker held comes back when its lease lapses. Acknowledging belongs into the
-transaction that processed, so that a submission is processed exactly once: whoever lost the lease loses the transaction.
+transaction that processed, so that a submission is processed exactly once: who lost the lease loses the transaction.
 """
 
 import logging
@@ -107,7 +107,7 @@ def fail(submission: Submission, *, error: str, now: datetime, delay_s: float) -
 
 
 def seconds_to_next(now: datetime, at_most_s: float, *, lookup: bool = False) -> float:
-    """Return how long until a submission is due, a delayed retry or a lapsing lease included; `at_most_s` if none is."""
+    """Return how long until a submission is due, retries and lapsing leases included; `at_most_s` if none is."""
     with connection.cursor() as cursor:
         cursor.execute("select capture_next_due(%s)", [lookup])
         [due] = cursor.fetchone()

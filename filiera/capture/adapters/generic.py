@@ -56,3 +56,14 @@ WEBHOOK = Adapter(
     read=read,
     by_names=True,
 )
+
+
+def read_typed(
+    document: Document, mapping: Mapping[str, str], _retrieved: Mapping[str, Any]
+) -> list[LeadFields]:
+    """Return the lead that a person typed in: Nome holds the whole name, divided at its first space."""
+    typed = {"Nome": "full_name", "Telefono": "phone", "Provenienza": "source_label", **mapping}
+    return reachable([read_lead(answers(document), mapping=typed, split_names=True)])
+
+
+MANUAL = Adapter(name="manual", label="Scritti a mano", auth_modes=(), read=read_typed)
