@@ -10,25 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 
 from tests import database as test_database
 
+# The database is made before Django reads its settings, and Django is up before a test module is imported.
 _run = ExitStack()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the database before Django reads its settings."""
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
-        os.environ.update(_run.enter_context(test_database.fresh_database("test")))
-    os.environ["FILIERA_HOME"] = str(test_database.HOME)
-    os.environ["FILIERA_SMTP_HOST"] = ""
-    os.environ["FILIERA_DRY_RUN"] = "0"
-    os.environ["DJANGO_SETTINGS_MODULE"] = "filiera.settings"
-
-    import django
-
-    django.setup()
+os.environ |= _run.enter_context(test_database.fresh_database("test"))
+os.environ |= {
+    "FILIERA_HOME": str(test_database.HOME),
+    "FILIERA_SMTP_HOST": "",
+    "FILIERA_DRY_RUN": "0",
+    "DJANGO_SETTINGS_MODULE": "filiera.settings",
+}
+django.setup()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -71,6 +71,7 @@ def _template() -> database.Dsns:
             created = database.create_database(urls, name)
             migrated = subprocess.run(
                 [sys.executable, "-m", "django", "migrate", "--verbosity=0"],
+                check=False,
                 cwd=ROOT,
                 env={
                     **os.environ,
