@@ -117,7 +117,7 @@ def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
         deal=deal,
         steps=_steps(deal, now),
         events=events,
-        entries=timeline.of(contact, now=now),
+        entries=timeline.of(contact),
         to_do=timeline.to_do(contact),
         call=permission(numbers[0] if numbers else None, attempt, events, brand=brand, now=now),
         outcome=calls.outcome(process, attempt, me=me, now=now),

@@ -237,7 +237,7 @@ def _why(request: HttpRequest, contact: Contact) -> dict[str, Any]:
         "excluded": [_excluded(line) for line in explanation.excluded],
         "attempts": [
             entry
-            for entry in timeline.of(contact, now=now)
+            for entry in timeline.of(contact)
             if entry.kind == "chiamate" and entry.look in {"live", "auto"} and not entry.link
         ],
         "short_id": str(decision.pk)[:13],

@@ -34,9 +34,9 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A page in the menu. `key` is the letter after g."""
+    """A page in the menu. `key` is the letter after g; `page` is what the page calls itself."""
 
-    name: str
+    page: str
     href: str
     label: str
     icon: str
@@ -164,7 +164,7 @@ class Shell:
                     tone="live",
                     count_label=_("che squillano:"),
                 ),
-                _item("lead-list", _("Lead"), "users", "l"),
+                _item("leads", _("Lead"), "users", "l"),
                 _item("board", _("Bacheca"), "layout-kanban", "b"),
             ],
             [
@@ -310,8 +310,9 @@ def availability_of(agent: Agent) -> Availability:
     )
 
 
-def _item(name: str, label: str, glyph: str, key: str) -> Item:
-    return Item(name=name, href=reverse(name), label=label, icon=glyph, key=key)
+def _item(page: str, label: str, glyph: str, key: str) -> Item:
+    address = "lead-list" if page == "leads" else page
+    return Item(page=page, href=reverse(address), label=label, icon=glyph, key=key)
 
 
 def _counted(count: int) -> str:

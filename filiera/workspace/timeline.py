@@ -52,15 +52,16 @@ class Entry:
         return timezone.localtime(self.at).date()
 
 
-def of(contact: Contact, *, now: datetime) -> list[Entry]:
+def of(contact: Contact) -> list[Entry]:
     """Return everything about a person, newest first, in a fixed number of statements."""
     names = dict(User.objects.values_list("pk", "name").filter(pk__in=_people(contact)))
+    # What one transaction wrote has one instant: then the later step of the path stands above.
     found = [
-        *_requests(contact),
-        *_states(contact, names),
-        *_activities(contact, names, now),
-        *_decisions(contact),
+        *_activities(contact, names),
         *_attempts(contact),
+        *_decisions(contact),
+        *_states(contact, names),
+        *_requests(contact),
     ]
     return sorted(found, key=lambda entry: entry.at, reverse=True)
 
@@ -116,9 +117,7 @@ def _request(event: LeadEvent) -> Entry:
         kind="moduli",
         look="",
         icon="world",
-        strong=_("Ha chiesto informazioni")
-        if not wished
-        else _("Ha chiesto %(wish)s") % {"wish": wished},
+        strong=_("Ha chiesto informazioni") if not wished else _("Ha chiesto %(wish)s") % {"wish": wished},
         text=_("da %(origin)s") % {"origin": origin},
         quote=event.message,
         meta=" ".join(wishes),
@@ -157,7 +156,7 @@ def _state(stay: StageHistory, names: dict[UUID, str]) -> Entry:
     )
 
 
-def _activities(contact: Contact, names: dict[UUID, str], now: datetime) -> list[Entry]:
+def _activities(contact: Contact, names: dict[UUID, str]) -> list[Entry]:
     activities = Activity.objects.filter(contact=contact, status=Activity.Status.DONE).order_by(
         "-created_at"
     )[:MOST]

@@ -3,7 +3,7 @@
 The markup and the classes are those of the design; words come in already translated.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 
 from django import template
 from django.templatetags.static import static
@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.dateformat import format as date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from filiera.contacts import phones
@@ -109,7 +110,33 @@ def when(at: datetime, now: datetime) -> str:
         return date_format(there, "H:i")
     if (here.date() - there.date()).days == 1:
         return _("ieri")
-    return date_format(there, "j M" if there.year == here.year else "j/n/y").lower()
+    return _said(there, "j M" if there.year == here.year else "j/n/y")
+
+
+@register.filter
+def day(at: datetime | date) -> str:
+    """Return a day as one says it: `martedì 13 ottobre`."""
+    return _said(at, "l j F")
+
+
+@register.filter
+def stamp(at: datetime) -> str:
+    """Return a moment in full: `13 ottobre 2026, 10:41:59`."""
+    return _said(timezone.localtime(at), "j F Y, H:i:s")
+
+
+@register.filter
+def date_in_full(at: datetime | date) -> str:
+    """Return a date in full: `13 ottobre 2026`."""
+    return _said(at, "j F Y")
+
+
+def _said(at: datetime | date, pattern: str) -> str:
+    """Return a date in words; Italian writes days and months small."""
+    if isinstance(at, datetime):
+        at = timezone.localtime(at)
+    words = date_format(at, pattern)
+    return words.lower() if get_language() == "it" else words
 
 
 @register.filter

@@ -32,6 +32,7 @@ function act(element) {
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.isComposing) return;
   const key = name(event);
+  if (key === "Escape" && document.querySelector(":popover-open")) return; // the browser closes it
   const field = inField(event.target);
   if (field && !key.startsWith("Ctrl")) return;
   if (!keysOn() && key !== "Ctrl+k" && key !== "Ctrl+Enter") return;

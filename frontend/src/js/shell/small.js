@@ -1,8 +1,16 @@
 // Small behaviours, each named in the HTML.
 
 // A notice on top while the line is down: work is kept, nothing covers the page.
+// It waits a moment, so that a page that is being left or a restart of the server says nothing.
 const notice = document.getElementById("offline");
-const line = (down) => notice && (notice.hidden = !down);
+const patience_ms = 4000;
+let saying;
+const line = (down) => {
+  clearTimeout(saying);
+  if (!notice) return;
+  if (down) saying = setTimeout(() => (notice.hidden = false), patience_ms);
+  else notice.hidden = true;
+};
 addEventListener("offline", () => line(true));
 addEventListener("online", () => line(false));
 document.addEventListener("line", ({ detail }) => line(detail === "down"));
@@ -39,4 +47,10 @@ document.addEventListener("keydown", (event) => {
   if (!back) return;
   event.preventDefault();
   back.click();
+});
+
+// What one asked to edit is selected, so that typing replaces it.
+document.addEventListener("htmx:afterSettle", () => {
+  const field = document.activeElement;
+  if (field?.matches?.("input[autofocus]") && field.closest(".is-editing, .fi-celledit")) field.select();
 });
