@@ -266,7 +266,8 @@ def _known(numbers: set[str], addresses: set[str]) -> list[tuple[str, UUID]]:
             """,
             [_json(list(numbers)), _json(list(addresses))],
         )
-        return cursor.fetchall()
+        found: list[tuple[str, UUID]] = cursor.fetchall()
+    return found
 
 
 _CONTACT_COLUMNS = (

@@ -164,8 +164,9 @@ def _lengths_of(country: str | None, is_italian_mobile: bool) -> tuple[int, ...]
     if country is None or metadata is None:
         return tuple(range(FEWEST_DIGITS, MOST_DIGITS + 1))
     described = metadata.mobile if is_italian_mobile else metadata.general_desc
+    possible: tuple[int, ...] = described.possible_length if described else ()
     most = MOST_DIGITS - len(_calling_code(country))
-    return tuple(sorted(n for n in described.possible_length if FEWEST_DIGITS <= n <= most))
+    return tuple(sorted(length for length in possible if FEWEST_DIGITS <= length <= most))
 
 
 def explain(phone: NormalisedPhone) -> str:

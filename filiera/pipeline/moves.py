@@ -93,9 +93,14 @@ def end(
     lost_reason: str = "",
     amount: Decimal | None = None,
     is_void: bool = False,
+    closed_at: datetime | None = None,
 ) -> None:
-    """Close a locked open deal, end its stay, and write the fact that figures are made of. Saves the deal."""
-    at = leave(deal, now=now)
+    """Close a locked open deal, end its stay, and write the fact that figures are made of. Saves the deal.
+
+    `closed_at` is when it was closed in the world, when that was before somebody wrote it down.
+    """
+    left_at = leave(deal, now=now)
+    at = min(closed_at, left_at) if closed_at else left_at
     deal.status, deal.closed_at, deal.is_void, deal.lost_reason = status, at, is_void, lost_reason
     deal.waiting_until = None
     if amount is not None:

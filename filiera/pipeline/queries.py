@@ -1,7 +1,7 @@
 """Reads of leads, deals and what is to be done, each a fixed number of statements on brand-leading indexes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import product
 from typing import Any
@@ -115,7 +115,7 @@ def count_leads(wanted: LeadFilter, *, most: int = MOST_COUNTED) -> int:
     where, values = _conditions(wanted)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"select count(*) from (select 1 from contacts_contact contact where {where} limit %s) some",
+            f"select count(*) from (select 1 from contacts_contact contact where {where} limit %s) counted",
             [*values, most + 1],
         )
         (count,) = cursor.fetchone()
@@ -139,7 +139,7 @@ def place_of(wanted: LeadFilter, contact: Contact, *, most: int = 1_000) -> int 
             select count(*) from (
                 select 1 from contacts_contact contact
                 where {where} and (contact.last_lead_at, contact.id) > (%s, %s) limit %s
-            ) some
+            ) counted
             """,
             [*values, contact.last_lead_at, contact.id, most],
         )
@@ -243,26 +243,14 @@ def _lead_ids(
 
 def _branches(wanted: LeadFilter) -> list[LeadFilter]:
     """Split a filter into filters with one value a field, unless they would be too many."""
-    choices = [
-        [(value,) for value in values] or [()]
-        for values in (wanted.states, wanted.marketing_source_ids, wanted.owner_ids)
-    ]
-    combinations = list(product(*choices))
-    if len(combinations) > _MOST_BRANCHES:
+    states: list[tuple[str, ...]] = [(state,) for state in wanted.states] or [()]
+    sources: list[tuple[UUID, ...]] = [(source_id,) for source_id in wanted.marketing_source_ids] or [()]
+    owners: list[tuple[UUID | None, ...]] = [(owner_id,) for owner_id in wanted.owner_ids] or [()]
+    if len(states) * len(sources) * len(owners) > _MOST_BRANCHES:
         return [wanted]
     return [
-        LeadFilter(
-            states=states,
-            marketing_source_ids=sources,
-            owner_ids=owners,
-            arrived_from=wanted.arrived_from,
-            arrived_to=wanted.arrived_to,
-            text=wanted.text,
-            only_returning=wanted.only_returning,
-            without_next_activity=wanted.without_next_activity,
-            to_call_by=wanted.to_call_by,
-        )
-        for states, sources, owners in combinations
+        replace(wanted, states=state, marketing_source_ids=source, owner_ids=owner)
+        for state, source, owner in product(states, sources, owners)
     ]
 
 

@@ -75,7 +75,7 @@ class Exchange:
 
     type: str
     origin: str  # human, automatic
-    direction: str  # inbound, outbound
+    direction: str  # incoming, outgoing
     outcome: str
     talking_seconds: int | None
 
@@ -90,7 +90,7 @@ def is_two_way(exchange: Exchange) -> bool:
     if exchange.type == "chiamata":
         long_enough = (exchange.talking_seconds or 0) >= SHORTEST_CONVERSATION_S
         return long_enough and exchange.outcome != "" and exchange.outcome not in NOT_A_CONVERSATION
-    return exchange.type == "email" and exchange.direction == "inbound"
+    return exchange.type == "email" and exchange.direction == "incoming"
 
 
 @dataclass(frozen=True, slots=True)

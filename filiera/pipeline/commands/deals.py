@@ -120,10 +120,12 @@ def move_deal(
     reason: str = StageHistory.Reason.MANUAL,
     lost_reason: str = "",
     amount: Decimal | None = None,
+    closed_at: datetime | None = None,
 ) -> Deal:
     """Move an open deal to a stage, or off the board with None; the state of the stage becomes the person's.
 
-    A stage that stands for Chiuso / Vinto or Perso closes the deal. The stage it is in already: nothing is written.
+    A stage that stands for Chiuso / Vinto or Perso closes the deal, at `closed_at` when the sale was made before it
+    was written down. The stage it is in already: nothing is written.
     `version` is what the mover saw; None moves it whatever happened since. Raises DealMissing, StageMissing,
     StaleObject, DealIsClosed.
     """
@@ -134,7 +136,16 @@ def move_deal(
         return deal
     stage = _active_stage(stage_id) if stage_id else None
     cause = Cause.person(user_id, reason)
-    _move(contact, deal, stage, cause=cause, now=now, lost_reason=lost_reason, amount=amount)
+    _move(
+        contact,
+        deal,
+        stage,
+        cause=cause,
+        now=now,
+        lost_reason=lost_reason,
+        amount=amount,
+        closed_at=closed_at,
+    )
     return deal
 
 
@@ -148,6 +159,7 @@ def close_deal(
     version: int | None = None,
     lost_reason: str = "",
     amount: Decimal | None = None,
+    closed_at: datetime | None = None,
 ) -> Deal:
     """Close an open deal as `won` or `lost`, in the stage that stands for it when there is one.
 
@@ -166,6 +178,7 @@ def close_deal(
         now=now,
         lost_reason=lost_reason,
         amount=amount,
+        closed_at=closed_at,
     )
     return deal
 
@@ -296,6 +309,7 @@ def finish(
     now: datetime,
     lost_reason: str = "",
     amount: Decimal | None = None,
+    closed_at: datetime | None = None,
 ) -> None:
     """Close a locked open deal and write the state that means it to its person."""
     state = LeadState.CHIUSO_VINTO if status == Deal.Status.WON else LeadState.PERSO
@@ -304,7 +318,15 @@ def finish(
     if stage is not None and stage.id != from_stage_id:
         at = moves.enter(deal, stage, cause=cause, now=now)
         moves.announce_stage(deal, from_stage_id, cause=cause, at=at)
-    moves.end(deal, status=status, cause=cause, now=now, lost_reason=lost_reason, amount=amount)
+    moves.end(
+        deal,
+        status=status,
+        cause=cause,
+        now=now,
+        lost_reason=lost_reason,
+        amount=amount,
+        closed_at=closed_at,
+    )
     moves.set_state(contact, state, now=now)
     live.announce("leads", "board")
 
@@ -353,6 +375,7 @@ def _move(
     now: datetime,
     lost_reason: str = "",
     amount: Decimal | None = None,
+    closed_at: datetime | None = None,
 ) -> None:
     from_stage_id = deal.current_stage_id
     at = moves.enter(deal, stage, cause=cause, now=now)
@@ -361,7 +384,14 @@ def _move(
     if amount is not None:
         deal.amount = amount
     if state in moves.TERMINAL:
-        moves.end(deal, status=moves.TERMINAL[state], cause=cause, now=now, lost_reason=lost_reason)
+        moves.end(
+            deal,
+            status=moves.TERMINAL[state],
+            cause=cause,
+            now=now,
+            lost_reason=lost_reason,
+            closed_at=closed_at,
+        )
     else:
         moves.save(deal, now=now)
     if state:

@@ -164,7 +164,7 @@ def _check(fields: dict[str, Any], *, stage_id: UUID | None) -> None:
         name = fields["name"].strip()
         if not name or len(name) > 100:
             wrong["name"] = [_("Dai un nome alla colonna, fino a 100 lettere.")]
-        elif Stage.objects.filter(name=name).exclude(id=stage_id).exists():
+        elif any(stage.name == name and stage.id != stage_id for stage in Stage.objects.all()):
             wrong["name"] = [_("C’è già una colonna con questo nome.")]
     if fields.get("lead_state") is not None and fields["lead_state"] not in LeadState:
         wrong["lead_state"] = [_("Stato sconosciuto.")]
