@@ -49,10 +49,10 @@ class Door:
 
     @property
     def ghl_shape(self) -> str:
-        """How GoHighLevel writes here: a workflow's token stands in the address, an app signs instead."""
-        if self.kind == "ghl":
-            return "ledger"
-        return "workflow" if self.key and self.key in self.url else "marketplace"
+        """How GoHighLevel writes here: a workflow's token stands in the address, an app signs, the rest has a key."""
+        if self.key and self.key in self.url:
+            return "workflow"
+        return "ledger" if self.headers else "marketplace"
 
 
 def doors(facts: Json) -> list[Door]:

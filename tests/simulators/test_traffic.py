@@ -131,8 +131,8 @@ def test_doors_on_other_machines_are_refused(receiver: Running[Receiver]) -> Non
 
 def test_gohighlevel_writes_as_its_door_wants() -> None:
     ledger = traffic.Door("ghl", "ghl", "http://127.0.0.1/x", "k1", {"X-API-Key": "k1"})
-    workflow = traffic.Door("w", "gohighlevel", "http://127.0.0.1/x/k1", "k1", {})
-    marketplace = traffic.Door("m", "gohighlevel", "http://127.0.0.1/x", "k1", {})
+    workflow = traffic.Door("w", "ghl", "http://127.0.0.1/x/k1", "k1", {})
+    marketplace = traffic.Door("m", "ghl", "http://127.0.0.1/x", "k1", {})
     assert [door.ghl_shape for door in (ledger, workflow, marketplace)] == [
         "ledger",
         "workflow",
