@@ -1,6 +1,7 @@
 """Running the house: the database, the schema, the web server, the worker, all of it on one machine."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -11,8 +12,11 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from psycopg import sql
 
 from filiera.platform import catalogue, database, supervisor
 from filiera.platform import home as homes
@@ -86,19 +90,33 @@ def prepare(home: Path) -> None:
 def migrate(*, verbosity: int = 1) -> None:
     """Bring the schema up to date, as its owner; one process at a time over all machines.
 
-    A statement waits at most 5 s for a lock, so that a migration never stands in front of the house's work.
+    A statement waits at most 5 s for a lock, so that a migration never stands in front of the house's work. A schema
+    that these very migrations made is left alone, without loading Django.
     """
     home = homes.folder()
     urls = database.ensure(home)
     if not database.is_embedded():
         database.provision(urls)
-    os.environ["FILIERA_DATABASE_ROLE"] = "owner"
-    os.environ["PGOPTIONS"] = "-c lock_timeout=5s"
-    set_up_django()
-    from django.core.management import call_command
+    digest = _digest_of_migrations()
+    with database.alone(urls, "migrate") as owner:
+        made_by = owner.execute("select obj_description('public'::regnamespace, 'pg_namespace')").fetchone()
+        if made_by == (digest,):
+            return
+        os.environ["FILIERA_DATABASE_ROLE"] = "owner"
+        os.environ["PGOPTIONS"] = "-c lock_timeout=5s"
+        set_up_django()
+        from django.core.management import call_command
 
-    with database.alone(urls, "migrate"):
         call_command("migrate", interactive=False, verbosity=verbosity)
+        owner.execute(sql.SQL("comment on schema public is {}").format(sql.Literal(digest)))
+
+
+def _digest_of_migrations() -> str:
+    """Return a name for all migrations of this version, ours and those of the packages that have some."""
+    digest = hashlib.sha256("".join(metadata.version(name) for name in ("django", "procrastinate")).encode())
+    for migration in sorted(Path(__file__).parent.glob("*/migrations/*.py")):
+        digest.update(f"{migration.parent.parent.name}/{migration.name}\0".encode() + migration.read_bytes())
+    return f"filiera migrations {digest.hexdigest()}"
 
 
 def web() -> None:

@@ -206,4 +206,4 @@ META_GRAPH_URL = os.environ.get("FILIERA_META_GRAPH_URL", "https://graph.faceboo
 ALLOW_PRIVATE_PROVIDERS = env_flag("FILIERA_ALLOW_PRIVATE_PROVIDERS")
 
 LOGGING_CONFIG = "filiera.platform.logs.configure"
-LOGGING: dict[str, Any] = {}
+LOGGING: dict[str, Any] = {"version": 1}  # Django calls nothing for an empty one

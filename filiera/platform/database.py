@@ -173,11 +173,14 @@ def drop_database(urls: Dsns, name: str) -> None:
 
 
 @contextmanager
-def alone(urls: Dsns, task: str) -> Iterator[None]:
-    """Hold `task` alone among all processes of all machines on this database, waiting for who holds it."""
+def alone(urls: Dsns, task: str) -> Iterator[psycopg.Connection]:
+    """Hold `task` alone among all processes of all machines on this database, waiting for who holds it.
+
+    Yields the owner's connection that holds it.
+    """
     with _connect(urls.owner) as connection:
         connection.execute("select pg_advisory_lock(hashtext(%s))", [f"filiera.{task}"])
-        yield
+        yield connection
 
 
 def program(name: str) -> Path:

@@ -38,7 +38,10 @@ class Doors:
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         request.route = request.path  # type: ignore[attr-defined]
-        return view(request)
+        response = view(request)
+        response["Content-Length"] = str(len(response.content))
+        response["Cache-Control"] = "no-store"
+        return response
 
 
 def health(request: HttpRequest) -> HttpResponse:

@@ -105,6 +105,8 @@ def configure(config: dict[str, Any]) -> None:
     root.handlers = [handler, *(kept for kept in root.handlers if type(kept) is not logging.StreamHandler)]
     root.setLevel(os.environ.get("FILIERA_LOG_LEVEL", "info").upper())
     logging.captureWarnings(capture=True)
+    for name in ("django", "django.server"):  # Django's own handlers: a second line, or a mail to nobody
+        logging.getLogger(name).handlers = []
     for chatty in ("httpx", "httpcore", "procrastinate", "django.server", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # Our own request line says the same, with the route instead of the path.
