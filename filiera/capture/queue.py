@@ -77,12 +77,12 @@ def fail(submission: Submission, *, error: str, now: datetime, delay_s: float) -
     It is due again after `delay_s`, and never within the pass that failed it. One whose lease was lost is left to who
     has it now.
     """
-    held = _held([submission])
+    held, error = _held([submission]), error.replace("\0", "")[:2000]
     if submission.attempts >= submission.max_retries:
         if held.update(
             queue_state=Submission.Queue.DEAD,
             status=Submission.Status.DEAD,
-            last_error=error[:2000],
+            last_error=error,
             dead_reason="FAILED",
             dead_at=now,
             processed_at=now,
@@ -97,7 +97,7 @@ def fail(submission: Submission, *, error: str, now: datetime, delay_s: float) -
     if held.update(
         queue_state=Submission.Queue.READY,
         attempts=attempts,
-        last_error=error[:2000],
+        last_error=error,
         visible_at=now + timedelta(seconds=max(delay_s, 0.001)),
         leased_by="",
         leased_until=None,

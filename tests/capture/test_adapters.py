@@ -585,7 +585,9 @@ def test_no_adapter_raises_anything_but_unmappable(
 
 
 FLAT = st.dictionaries(
-    st.sampled_from(["nome", "Nome e cognome", "name", "E-mail", "email", "tel", "telefono", "eta", "timestamp", "x"]),
+    st.sampled_from(
+        ["nome", "Nome e cognome", "name", "E-mail", "email", "tel", "telefono", "eta", "timestamp", "x"]
+    ),
     ATOMS,
 )
 
