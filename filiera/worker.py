@@ -17,6 +17,8 @@ import psycopg  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import close_old_connections, connections  # noqa: E402
 from django.utils import timezone  # noqa: E402
+from procrastinate.exceptions import ConnectorException  # noqa: E402
+from psycopg_pool import PoolTimeout  # noqa: E402
 
 from filiera.capture import queue  # noqa: E402
 from filiera.journeys import lead_in  # noqa: E402
@@ -62,19 +64,22 @@ async def _run() -> None:
 
 
 async def _run_jobs() -> None:
-    """Run Procrastinate, also across restarts of the database."""
+    """Run Procrastinate, also across restarts of the database.
+
+    With a connector of its own: what our commands defer goes on through Django's connection, in their transaction.
+    """
     while True:
         try:
-            connector = jobs.app.connector.get_worker_connector()  # type: ignore[attr-defined]
-            async with jobs.app.replace_connector_async(connector) as app:  # type: ignore[attr-defined]
-                await app.run_worker_async(
+            own = jobs.app.with_connector(jobs.app.connector.get_worker_connector())
+            async with own.open_async():
+                await own.run_worker_async(
                     concurrency=JOB_CONCURRENCY,
                     delete_jobs="successful",
                     install_signal_handlers=False,
                     fetch_job_polling_interval=1.0,
                     shutdown_graceful_timeout=30,
                 )
-        except (psycopg.OperationalError, OSError) as error:
+        except (psycopg.Error, ConnectorException, PoolTimeout, OSError) as error:
             log.warning("The database is away, jobs wait: %s", error)
             await asyncio.sleep(RECONNECT_S)
 

@@ -74,7 +74,7 @@ class DemoSource:
 
     def name(self, slug: str) -> str:
         """Return the name in the address; GoHighLevel's are fixed by contract (CAP-76)."""
-        if self.kind == "ghl":
+        if self.suffix == "ghl":
             return "ghl" if slug == BRANDS[0].slug else f"ghl-{slug}"
         return f"{self.suffix}-{slug}"
 
@@ -83,8 +83,8 @@ SOURCES = (
     DemoSource("landing", "landing", "public", "Sito", "Modulo del sito", ("first_name", "email")),
     DemoSource("webhook", "webhook", "api_key", "Sito", "Programma proprio"),
     DemoSource("ghl", "ghl", "api_key", "Meta", "GoHighLevel", ("phone",)),
-    DemoSource("ghl-workflow", "gohighlevel", "path_token", "Meta", "GoHighLevel, flusso"),
-    DemoSource("ghl-marketplace", "gohighlevel", "signature", "Meta", "GoHighLevel, app"),
+    DemoSource("ghl-workflow", "ghl", "path_token", "Meta", "GoHighLevel, flusso"),
+    DemoSource("ghl-marketplace", "ghl", "signature", "Meta", "GoHighLevel, app"),
     DemoSource("meta", "meta", "signature", "Meta", "Meta Lead Ads"),
     DemoSource("google-ads", "google_ads", "body_key", "Google Ads", "Google Ads, modulo"),
     DemoSource("tiktok", "tiktok", "signature", "TikTok", "TikTok Lead"),

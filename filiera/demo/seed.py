@@ -125,6 +125,7 @@ def _source(door: DemoSource, cast: DemoBrand, base_url: str, owner: User) -> di
             kind=door.kind,
             auth_mode=door.auth_mode,
             signing_secret=key if door.auth_mode == "signature" else "",
+            access_token=META_TOKEN if door.kind == "meta" else "",
             rate_limit_per_min=6000,
             required_fields=list(door.required),
             allowed_origins=[base_url],
@@ -134,11 +135,11 @@ def _source(door: DemoSource, cast: DemoBrand, base_url: str, owner: User) -> di
             actor=owner,
             now=timezone.now(),
         )
-    if door.auth_mode in {"api_key", "path_token", "body_key"}:
+    if door.auth_mode != "public":
         # Not the key that was made at random: one that every start can tell again.
         Source.objects.filter(name=name).update(api_key_hash=rules.key_hash(key), api_key_last4=key[-4:])
     path = f"/webhook-ingest/{name}"
-    if door.kind == "ghl":
+    if door.suffix == "ghl":
         path = "/api/ghl-webhooks/new-contact" if name == "ghl" else f"/api/ghl-webhooks/{name}/new-contact"
     if door.kind == "landing":
         path = "/api/lead"
@@ -164,7 +165,12 @@ def _telephony(
         _key(f"cloudtalk-events:{cast.slug}"),
     )
     connection = openings.connect_cloudtalk(
-        brand=brand, key_id=key_id, key_secret=secret, base_url=f"{cloudtalk}/api", token=token
+        brand=brand,
+        key_id=key_id,
+        key_secret=secret,
+        base_url=f"{cloudtalk}/api",
+        analytics_url=f"{cloudtalk}/analytics/api",
+        token=token,
     ).connection
     for order, agent in enumerate(cast.agents):
         user = _user(agent.name, agent.email(cast.slug))

@@ -16,6 +16,7 @@ from filiera.routing.models import Connection
 
 CLOUDTALK = "cloudtalk"
 CLOUDTALK_URL = "https://my.cloudtalk.io/api"
+CLOUDTALK_ANALYTICS_URL = "https://analytics-api.cloudtalk.io/api"
 
 
 class BrandTaken(Refused):
@@ -61,7 +62,13 @@ def give_role(*, brand: Brand, email: str, name: str, role: str = Role.ADMIN, pa
 
 
 def connect_cloudtalk(
-    *, brand: Brand, key_id: str, key_secret: str, base_url: str = CLOUDTALK_URL, token: str = ""
+    *,
+    brand: Brand,
+    key_id: str,
+    key_secret: str,
+    base_url: str = CLOUDTALK_URL,
+    analytics_url: str = CLOUDTALK_ANALYTICS_URL,
+    token: str = "",
 ) -> Connected:
     """Connect a brand to its CloudTalk account, or replace the keys of the connection it has.
 
@@ -79,6 +86,7 @@ def connect_cloudtalk(
             defaults={
                 "account": account,
                 "base_url": base_url,
+                "analytics_url": analytics_url,
                 "vault_key": key,
                 "circuit": circuit.ensure(account),
                 "webhook_token_hash": hashlib.sha256(token.encode()).hexdigest(),
