@@ -1,13 +1,16 @@
 """Health, metrics and envelopes, through the outermost door that has them."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import psycopg
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
+from filiera.identity.models import User
 from filiera.platform import outages
 from filiera.platform.models import JobRun
 
@@ -111,3 +114,21 @@ def test_what_says_that_the_database_is_away_is_told_from_a_wrong_statement() ->
 
 def test_health_refuses_other_methods() -> None:
     assert Client().post("/health").status_code == 405
+
+
+@pytest.mark.django_db
+def test_people_at_work_are_those_whose_session_was_used_in_the_last_fifteen_minutes(
+    ada: User, bea: User, signed_in: Callable[[User], Client]
+) -> None:
+    signed_in(ada).get("/oggi")
+    session = Session.objects.get()
+    assert session.expire_date > timezone.now() + timedelta(days=7) - timedelta(minutes=1)
+    before = session.expire_date
+    client = signed_in(bea)
+    client.get("/oggi")
+    store = client.session
+    store["seen_at"] -= 61
+    store.save()
+    Session.objects.exclude(pk=session.pk).update(expire_date=before - timedelta(minutes=20))
+    client.get("/oggi")
+    assert Session.objects.exclude(pk=session.pk).get().expire_date > before - timedelta(minutes=1)
