@@ -112,6 +112,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "filiera.identity.middleware.PrincipalAndBrand",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "filiera.workspace.errors.RefusalPages",
 ]
 ROOT_URLCONF = "filiera.urls"
 WSGI_APPLICATION = "filiera.wsgi.application"
