@@ -7,7 +7,7 @@ from filiera.wsgi import application as django  # first: it sets Django up
 from filiera.capture.accept import AcceptPath  # isort: skip
 from filiera.journeys.ghl import NewContactDoor  # isort: skip
 from filiera.workspace.live import application as live  # isort: skip
-from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope  # isort: skip
+from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope  # isort: skip
 
 accept = AcceptPath()
 new_contact = NewContactDoor(accept)
@@ -27,4 +27,8 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
         return await accept(scope, receive, send)
     if path == "/live":
         return await live(scope, receive, send)
-    return await pages(scope, receive, send)  # type: ignore[arg-type]
+
+    async def read() -> ASGIReceiveEvent:  # a2wsgi wants a coroutine where granian gives another awaitable
+        return await receive()
+
+    return await pages(scope, read, send)  # type: ignore[arg-type]
