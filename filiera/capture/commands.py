@@ -23,6 +23,7 @@ from filiera.identity import vault
 from filiera.identity.models import Brand, User, VaultKey
 from filiera.platform import brand_scope, events, live
 from filiera.platform.ids import new_id
+from filiera.platform.jobs import app
 from filiera.platform.refusals import Invalid, Missing, Refused
 
 MOST_PER_MINUTE = 1_000_000
@@ -222,7 +223,7 @@ def replay(*, submission_id: UUID, actor: User | None, now: datetime) -> Submiss
             _("Da questa richiesta non si legge ancora un lead: correggi la mappatura e riprova.")
         )
     new.save(force_insert=True)
-    _announce_arrival()
+    _announce_arrival(lookup=new.needs_lookup)
     _note("submission.replayed", old.id, actor, now, new=str(new.id))
     return new
 
@@ -234,16 +235,16 @@ def replay_all(*, actor: User | None, now: datetime, source_id: UUID | None = No
     if source_id:
         rejected = rejected.filter(source_id=source_id)
     replayed = Submission.objects.filter(replayed_from__isnull=False).values("replayed_from")
-    again = 0
+    again, lookup = 0, False
     for old in (
         rejected.exclude(id__in=replayed).order_by("received_at", "id").select_related("source").iterator(100)
     ):
         new = _replayed(old, now)
         if new is not None:
             new.save(force_insert=True)
-            again += 1
+            again, lookup = again + 1, lookup or new.needs_lookup
     if again:
-        _announce_arrival()
+        _announce_arrival(lookup=lookup)
         events.record(
             kind="submissions.replayed",
             subject_id=source_id or brand_scope.current(),
@@ -379,6 +380,7 @@ def known(source: Source) -> KnownSource:
 
 
 def _revive(dead: Any, now: datetime) -> int:
+    lookup = dead.filter(needs_lookup=True).exists()
     again: int = dead.update(
         status=Submission.Status.QUEUED,
         queue_state=Submission.Queue.READY,
@@ -389,12 +391,14 @@ def _revive(dead: Any, now: datetime) -> int:
         dead_reason="",
     )
     if again:
-        _announce_arrival()
+        _announce_arrival(lookup=lookup)
     return again
 
 
-def _announce_arrival() -> None:
-    """Wake the workers once this transaction is committed."""
+def _announce_arrival(*, lookup: bool) -> None:
+    """Wake the workers once this transaction is committed; `lookup` when something has to be fetched first."""
+    if lookup:
+        app.configure_task("capture.look_up").defer()
     with connection.cursor() as cursor:
         cursor.execute("select pg_notify(%s, '')", [ARRIVED])
     live.announce("inbound")

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 
 from filiera.capture import metrics
 from filiera.capture.models import Submission
@@ -77,33 +77,37 @@ def fail(submission: Submission, *, error: str, now: datetime, delay_s: float) -
     It is due again after `delay_s`, and never within the pass that failed it. One whose lease was lost is left to who
     has it now.
     """
-    held, error = _held([submission]), error.replace("\0", "")[:2000]
     if submission.attempts >= submission.max_retries:
-        if held.update(
-            queue_state=Submission.Queue.DEAD,
-            status=Submission.Status.DEAD,
-            last_error=error,
-            dead_reason="FAILED",
-            dead_at=now,
-            processed_at=now,
-            leased_by="",
-            leased_until=None,
-        ):
-            metrics.count_processed("dead")
-            live.announce("inbound")
-            log.error("Lead %s spostato in DLQ", submission.lead_id)
+        give_up(submission, reason="FAILED", error=error, now=now)
         return
     attempts = submission.attempts + 1
-    if held.update(
+    if held([submission]).update(
         queue_state=Submission.Queue.READY,
         attempts=attempts,
-        last_error=error,
+        last_error=_storable(error),
         visible_at=now + timedelta(seconds=max(delay_s, 0.001)),
         leased_by="",
         leased_until=None,
     ):
         metrics.count_processed("retry")
         log.warning("Lead %s rimesso in coda (tentativo %s)", submission.lead_id, attempts)
+
+
+def give_up(submission: Submission, *, reason: str, error: str, now: datetime) -> None:
+    """Put a submission of the open brand scope among the dead letters, where a person decides (CAP-50)."""
+    if held([submission]).update(
+        queue_state=Submission.Queue.DEAD,
+        status=Submission.Status.DEAD,
+        last_error=_storable(error),
+        dead_reason=reason,
+        dead_at=now,
+        processed_at=now,
+        leased_by="",
+        leased_until=None,
+    ):
+        metrics.count_processed("dead")
+        live.announce("inbound")
+        log.error("Lead %s spostato in DLQ", submission.lead_id)
 
 
 def seconds_to_next(now: datetime, at_most_s: float, *, lookup: bool = False) -> float:
@@ -146,8 +150,8 @@ def message(submission: Submission) -> dict[str, Any]:
     }
 
 
-def _held(submissions: Sequence[Submission]) -> Any:
-    """Return these rows as long as they are still leased the way they were claimed."""
+def held(submissions: Sequence[Submission]) -> "QuerySet[Submission]":
+    """Return the rows of these submissions that are still leased the way they were claimed."""
     first = submissions[0]
     return Submission.objects.filter(
         id__in=[one.id for one in submissions],
@@ -160,10 +164,14 @@ def _held(submissions: Sequence[Submission]) -> Any:
 def _end(submissions: Sequence[Submission], now: datetime, **changes: Any) -> None:
     if not submissions:
         return
-    ended = _held(submissions).update(
+    ended = held(submissions).update(
         queue_state=Submission.Queue.DONE, processed_at=now, leased_by="", leased_until=None, **changes
     )
     if ended != len(submissions):
         raise LeaseLost(
             f"{len(submissions) - ended} of {len(submissions)} submissions are somebody else's now"
         )
+
+
+def _storable(error: str) -> str:
+    return error.replace("\0", "")[:2000]

@@ -149,6 +149,10 @@ begin
     if n > 0 then
         perform pg_notify('filiera_lead', '');
     end if;
+    if true = any(lookups) and exists (
+        select from capture_submission q where q.id = any(written) and q.needs_lookup) then
+        insert into procrastinate_jobs (queue_name, task_name) values ('default', 'capture.look_up');
+    end if;
     update capture_source s set last_used_at = at
     where s.id = any(source_ids) and (s.last_used_at is null or s.last_used_at < at - interval '1 minute');
     if cardinality(written) = entries and firsts is null then
@@ -229,7 +233,7 @@ $$
 
 
 class Migration(migrations.Migration):
-    dependencies = [("capture", "0002_brand_isolation")]
+    dependencies = [("capture", "0002_brand_isolation"), ("procrastinate", "0001_initial")]
     operations = [
         migrations.RunSQL(FIND_SOURCE, "drop function capture_find_source"),
         migrations.RunSQL(ACCEPT, "drop function capture_accept"),
