@@ -13,12 +13,12 @@ from filiera.identity.permissions import Principal
 def principal_of(user: Any, *, wanted: UUID | None = None) -> Principal | None:
     """Return who acts in which brand, or None for a guest or a user without a role anywhere.
 
-    `wanted` is taken when the user has a role there; otherwise the first of the user's brands by name.
+    `wanted` is taken when the user has a role there; otherwise the oldest of the user’s brands.
     """
     if not isinstance(user, User) or not user.is_active:
         return None
     roles = roles_of(user.id)
-    brands = tuple(Brand.objects.filter(id__in=roles, is_active=True).order_by("name"))
+    brands = tuple(Brand.objects.filter(id__in=roles, is_active=True).order_by("created_at", "id"))
     if not brands:
         return None
     brand = next((brand for brand in brands if brand.id == wanted), brands[0])
