@@ -14,7 +14,9 @@ def page_of(client: Any, path: str = "/oggi") -> str:
     return " ".join(answer.content.decode().split())
 
 
-def test_what_rings_comes_first_and_ones_own_has_the_actions(morning: Any, people: Any, signed_in: Page) -> None:
+def test_what_rings_comes_first_and_ones_own_has_the_actions(
+    morning: Any, people: Any, signed_in: Page
+) -> None:
     page = page_of(signed_in(people.bea))
     assert "Squillano due telefoni." in page
     assert page.index("Squilla a te") < page.index("Squilla a Fiamma Corradi")
@@ -22,7 +24,9 @@ def test_what_rings_comes_first_and_ones_own_has_the_actions(morning: Any, peopl
     assert page.count("Apri scheda") == 1
 
 
-def test_who_waits_too_long_is_said_in_the_opening_sentence(morning: Any, people: Any, signed_in: Page) -> None:
+def test_who_waits_too_long_is_said_in_the_opening_sentence(
+    morning: Any, people: Any, signed_in: Page
+) -> None:
     page = page_of(signed_in(people.bea))
     assert "<em>Una richiesta aspetta da troppo.</em>" in page
     assert "Nessun agente era disponibile." in page

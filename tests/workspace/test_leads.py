@@ -1,0 +1,445 @@
+"""The list of leads, the record, and what one does on it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.utils import timezone
+
+from filiera.contacts.models import Contact, ContactPhone
+from filiera.pipeline.models import Activity, Deal, Stage
+from filiera.platform import brand_scope
+from filiera.routing.models import Process
+from filiera.workspace import lead_list
+
+SignedIn = Callable[[Any], Any]
+
+
+@pytest.fixture
+def bea(morning: Any, people: Any, signed_in: SignedIn) -> Any:
+    """Bea's browser, in a Vegliasì with a morning of leads."""
+    return signed_in(people.bea)
+
+
+@pytest.fixture
+def scope(morning: Any) -> Any:
+    """Look into the brand's rows: `with scope():`."""
+    return lambda: brand_scope.use(morning.id)
+
+
+def text(answer: Any) -> str:
+    return " ".join(answer.content.decode().split())
+
+
+def named(first_name: str) -> Contact:
+    return Contact.objects.get(first_name=first_name)
+
+
+# The list
+
+
+def test_the_list_shows_newest_first_with_count_and_sum(bea: Any) -> None:
+    page = text(bea.get("/leads"))
+    assert page.index("Adele Brunetti") < page.index("Corrado Mezzasalma") < page.index("Duilio Ferrante")
+    assert '8 di 8, somma <strong class="num">7.570 €</strong> nei visibili' in page
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("stato=in_contatto", {"Nives", "Fulvia", "Duilio"}),
+        ("titolare=io&stato=nuovo", {"Adele", "Cesira"}),
+        ("titolare=nessuno&stato=in_contatto", {"Duilio"}),
+        ("q=brun", {"Adele"}),
+        ("q=Adele+Bru", {"Adele"}),
+        ("q=%2B39+351+000+4127", {"Adele"}),
+        ("q=3510004127", {"Adele"}),
+        ("q=NIVES.pellegrin%40posta.example", {"Nives"}),
+        ("prossima=nessuna&stato=nuovo", {"Adele", "Corrado", "Ottavio", "Egidio"}),
+        ("stato=caldo", set()),
+        ("q=%25", set()),
+    ],
+)
+def test_filters_of_the_address_hold(bea: Any, query: str, names: set[str]) -> None:
+    rows = bea.get(f"/leads?{query}").context["list"].rows
+    assert {row.contact.first_name for row in rows} == names
+
+
+def test_a_source_is_a_filter_with_its_chip(bea: Any, scope: Any) -> None:
+    with scope():
+        source = named("Corrado").marketing_source_id
+    page = text(bea.get(f"/leads?fonte={source}"))
+    assert "Corrado Mezzasalma" in page
+    assert "Adele Brunetti" not in page
+    assert "Fonte <b>Meta</b>" in page
+
+
+@pytest.mark.parametrize(
+    "query", ["stato=boh", "fonte=x", "titolare=%27--", "dopo=niente", "arrivato=sempre", "q=%00"]
+)
+def test_what_the_list_does_not_understand_is_left_out(bea: Any, query: str) -> None:
+    assert len(bea.get(f"/leads?{query}").context["list"].rows) == 8
+
+
+def test_pages_follow_each_other_without_gaps_or_repeats(bea: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lead_list, "PAGE", 3)
+    seen: list[str] = []
+    after = ""
+    for _page in range(3):
+        found = bea.get("/leads", {"dopo": after}).context["list"]
+        seen += [row.contact.first_name for row in found.rows]
+        after = found.after
+    assert after == ""
+    assert len(seen) == len(set(seen)) == 8
+
+
+def test_no_results_name_the_filters_and_what_each_costs(bea: Any) -> None:
+    page = text(bea.get("/leads?stato=caldo&arrivato=oggi"))
+    assert "Nessun lead con questi 2 filtri." in page
+    assert "Senza “Caldo” sono" in page
+    assert "Togli tutti" in page
+
+
+def test_first_use_explains_instead_of_an_empty_table(people: Any, signed_in: SignedIn) -> None:
+    page = text(signed_in(people.carl).get("/leads"))
+    assert "Il primo lead di Quadranorma arriverà qui" in page
+    assert "<table" not in page
+
+
+def test_the_list_costs_the_same_number_of_statements_for_any_number_of_rows(
+    bea: Any, scope: Any, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(40):
+        bea.get("/leads")
+
+
+def test_the_chosen_leads_go_to_a_colleague(bea: Any, people: Any, scope: Any) -> None:
+    with scope():
+        chosen = [str(named("Corrado").pk), str(named("Ottavio").pk)]
+    answer = bea.post("/leads/assign", {"lead": chosen, "owner": str(people.ada.pk), "next": "/leads"})
+    assert answer["Location"] == "/leads"
+    assert "2 lead ora sono di Ada Rossi." in text(bea.get("/leads"))
+    with scope():
+        assert set(Contact.objects.filter(assigned_user=people.ada).values_list("first_name", flat=True)) == {
+            "Corrado",
+            "Ottavio",
+        }
+
+
+# The record
+
+
+def test_the_record_tells_the_story_newest_first(bea: Any, scope: Any) -> None:
+    with scope():
+        pk = named("Nives").pk
+    page = text(bea.get(f"/leads/{pk}"))
+    assert page.index("Ha risposto <strong>Oreste Belluno</strong>") < page.index("Trattativa aperta in")
+    assert "Ha chiesto PREMIUM · AVANZATO" in page
+    assert "In conversazione 3:12." in page
+    assert "Consentita: risponde alla sua richiesta" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("Nives", "allowed"), ("Egidio", "number"), ("Adele", "ringing")],
+)
+def test_the_call_button_says_before_the_click_whether_one_may(
+    bea: Any, scope: Any, name: str, state: str
+) -> None:
+    with scope():
+        pk = named(name).pk
+    assert bea.get(f"/leads/{pk}").context["record"].call.state == state
+
+
+def test_outside_working_hours_the_button_says_when(bea: Any, scope: Any, morning: Any) -> None:
+    tomorrow = (
+        (timezone.localtime(timezone=ZoneInfo(morning.timezone)) + timedelta(days=1)).strftime("%a").lower()
+    )
+    morning.settings = {"working_hours": {tomorrow: [["09:00", "13:00"]]}}
+    morning.save()
+    with scope():
+        pk = named("Nives").pk
+    call = bea.get(f"/leads/{pk}").context["record"].call
+    assert (call.state, call.why) == ("later", "Si chiama da domani 9:00")
+
+
+def test_another_brands_record_looks_missing(
+    scope: Any, people: Any, signed_in: SignedIn, morning: Any
+) -> None:
+    with scope():
+        pk = named("Adele").pk
+    carl = signed_in(people.carl)
+    for path in ("", "/why", "/phone", "/fields/phone"):
+        answer = carl.get(f"/leads/{pk}{path}")
+        assert answer.status_code == 404
+        assert "Brunetti" not in text(answer)
+    for path in ("activities", "move", "delete", "call", "reopen", "fields/city"):
+        assert carl.post(f"/leads/{pk}/{path}", {"tipo": "nota", "value": "x"}).status_code == 404
+    with scope():
+        assert named("Adele").deleted_at is None
+        assert not Activity.objects.filter(contact=pk).exists()
+
+
+def test_a_call_that_was_made_moves_the_lead_and_shows_at_once(bea: Any, scope: Any, people: Any) -> None:
+    """PIP-20, PIP-22: saving answers with a toast, the new state and the timeline."""
+    with scope():
+        pk = named("Ottavio").pk
+    answer = bea.post(f"/leads/{pk}/activities", {"tipo": "chiamata", "nota": "Richiama domani."})
+    assert answer["Location"] == f"/leads/{pk}"
+    page = text(bea.get(f"/leads/{pk}"))
+    assert "Chiamata salvata. Ora è In Contatto." in page
+    assert "<strong>Bea Neri</strong> ha registrato: <strong>Chiamata</strong>" in page
+    assert "<blockquote>Richiama domani.</blockquote>" in page
+    with scope():
+        assert named("Ottavio").status == "in_contatto"
+
+
+def test_a_date_ahead_makes_it_something_to_do(bea: Any, scope: Any) -> None:
+    with scope():
+        pk = named("Ottavio").pk
+    ahead = timezone.localtime() + timedelta(days=3)
+    bea.post(f"/leads/{pk}/activities", {"tipo": "chiamata", "data": ahead.strftime("%Y-%m-%dT%H:%M")})
+    assert "Da fare: <strong>Chiamata</strong>" in text(bea.get(f"/leads/{pk}"))
+    with scope():
+        planned = Activity.objects.get(contact=pk, status="planned")
+        assert named("Ottavio").status == "nuovo"
+    bea.post(f"/activities/{planned.pk}/finish", {"stato": "done"})
+    with scope():
+        assert Activity.objects.get(pk=planned.pk).status == "done"
+        assert named("Ottavio").status == "in_contatto"
+
+
+def test_an_unknown_type_of_activity_is_refused_and_nothing_is_written(bea: Any, scope: Any) -> None:
+    with scope():
+        pk = named("Ottavio").pk
+    assert bea.post(f"/leads/{pk}/activities", {"tipo": "balletto"}).status_code == 400
+    with scope():
+        assert not Activity.objects.filter(contact=pk).exists()
+
+
+def test_a_stage_is_one_click_and_the_end_takes_amount_and_reason(bea: Any, scope: Any) -> None:
+    with scope():
+        pk = named("Ottavio").pk
+        deal = Deal.objects.get(contact=pk)
+        stages = {stage.lead_state: stage.pk for stage in Stage.objects.all()}
+    bea.post(f"/leads/{pk}/move", {"stage": stages["caldo"], "version": deal.version})
+    with scope():
+        deal.refresh_from_db()
+        assert (deal.current_stage_id, named("Ottavio").status) == (stages["caldo"], "caldo")
+    bea.post(
+        f"/leads/{pk}/move", {"stage": stages["chiuso_vinto"], "version": deal.version, "amount": "1.140,50"}
+    )
+    with scope():
+        deal.refresh_from_db()
+        assert (deal.status, deal.amount) == ("won", Decimal("1140.50"))
+
+
+def test_a_stale_page_moves_nothing_and_says_so(bea: Any, scope: Any) -> None:
+    with scope():
+        pk = named("Ottavio").pk
+        deal = Deal.objects.get(contact=pk)
+        stage = Stage.objects.get(lead_state="caldo")
+    bea.post(f"/leads/{pk}/move", {"stage": stage.pk, "version": deal.version + 7})
+    assert "Nel frattempo qualcuno l’ha cambiata." in text(bea.get(f"/leads/{pk}"))
+    with scope():
+        assert Deal.objects.get(pk=deal.pk).current_stage_id == deal.current_stage_id
+
+
+def test_a_field_is_edited_in_place(bea: Any, scope: Any) -> None:
+    with scope():
+        pk = named("Adele").pk
+    editor = text(bea.get(f"/leads/{pk}/fields/city"))
+    assert 'value="Mirano"' in editor
+    saved = bea.post(
+        f"/leads/{pk}/fields/city", {"value": "Noale", "was": "Mirano"}, headers={"HX-Request": "true"}
+    )
+    assert "Noale" in text(saved)
+    with scope():
+        assert named("Adele").city == "Noale"
+
+
+def test_a_field_that_changed_meanwhile_is_not_overwritten_unseen(bea: Any, scope: Any) -> None:
+    """UI-29: theirs is shown; entering again keeps one's own."""
+    with scope():
+        pk = named("Adele").pk
+        Contact.objects.filter(pk=pk).update(city="Noale")
+    htmx = {"HX-Request": "true"}
+    answer = bea.post(f"/leads/{pk}/fields/city", {"value": "Spinea", "was": "Mirano"}, headers=htmx)
+    assert answer.status_code == 422
+    assert "Nel frattempo è diventato “Noale”." in text(answer)
+    bea.post(f"/leads/{pk}/fields/city", {"value": "Spinea", "was": "Noale"}, headers=htmx)
+    with scope():
+        assert named("Adele").city == "Spinea"
+
+
+def test_a_wrong_number_is_told_as_typed_and_not_saved(bea: Any, scope: Any) -> None:
+    with scope():
+        pk = named("Egidio").pk
+    told = bea.post(f"/leads/{pk}/fields/phone/check", {"value": "348 0001"})
+    assert text(told) == "Mancano cifre: ne ho contate 7. Un cellulare italiano ne ha 9 o 10."
+    answer = bea.post(f"/leads/{pk}/phone", {"value": "348 0001"})
+    assert (answer.status_code, "Mancano cifre" in text(answer)) == (422, True)
+
+
+def test_correcting_the_number_lets_the_call_go(bea: Any, scope: Any) -> None:
+    with scope():
+        pk = named("Egidio").pk
+    answer = bea.post(f"/leads/{pk}/phone", {"value": "348 000 1999"})
+    assert "348 000 1999" in text(answer)
+    with scope():
+        number = ContactPhone.objects.get(contact=pk, is_primary=True)
+        assert (number.phone_e164, number.is_valid) == ("+393480001999", True)
+        process = Process.objects.get(contact=pk)
+        assert (process.state, process.number_e164) == ("waiting", "+393480001999")
+
+
+def test_a_lead_goes_to_the_bin_and_comes_back(bea: Any, scope: Any) -> None:
+    with scope():
+        pk = named("Duilio").pk
+    bea.post(f"/leads/{pk}/delete")
+    page = text(bea.get("/leads"))
+    assert "Duilio Ferrante è nel cestino per 30 giorni." in page
+    assert f'data-undo="/leads/{pk}/restore"' in page
+    assert bea.get(f"/leads/{pk}").status_code == 404
+    bea.post(f"/leads/{pk}/restore")
+    assert bea.get(f"/leads/{pk}").status_code == 200
+
+
+def test_neighbours_are_those_of_the_list_one_came_from(bea: Any, scope: Any) -> None:
+    """UI-06: previous and next inside the filtered list."""
+    with scope():
+        nives, fulvia, duilio = named("Nives"), named("Fulvia"), named("Duilio")
+    context = bea.get(f"/leads/{fulvia.pk}?stato=in_contatto").context
+    assert (context["before"], context["after"]) == (nives.pk, duilio.pk)
+
+
+# Why me
+
+
+def test_a_decision_is_explained_with_names_at_its_own_address(bea: Any, scope: Any, people: Any) -> None:
+    from filiera.routing.models import Agent, Decision
+
+    with scope():
+        adele = named("Adele")
+        first, second, third = Agent.objects.order_by("sort_order")
+        Decision.objects.create(
+            sequence=1,
+            contact=adele,
+            rule="round_robin",
+            rule_version=1,
+            candidates=[
+                candidate(first, None),
+                candidate(second, None),
+                candidate(third, "busy"),
+            ],
+            state_before={"last": None, "sort": None, "n": 0, "credits": {}},
+            state_after={"last": str(first.pk), "sort": 0, "n": 1, "credits": {}},
+            agent=first,
+            reason="round_robin",
+            created_at=timezone.now(),
+        )
+    drawer = text(bea.get(f"/leads/{adele.pk}/why", headers={"X-Drawer": "1"}))
+    assert "Tocca a te, Bea: il primo di turno tra i 2 agenti liberi." in drawer
+    assert "<strong>Fiamma Corradi</strong>" in drawer
+    assert "Rigiocata, stesso risultato" in drawer
+    assert "<html" not in drawer
+    whole = text(bea.get(f"/leads/{adele.pk}/why"))
+    assert "<h1>Adele Brunetti</h1>" in whole
+    assert "Tocca a te, Bea" in whole
+
+
+def candidate(agent: Any, why: str | None) -> dict[str, Any]:
+    """Return an agent as a decision keeps it."""
+    return {
+        "id": str(agent.pk),
+        "name": agent.name,
+        "sort": agent.sort_order,
+        "provider_id": agent.provider_agent_id,
+        "weight": 1,
+        "status": "online" if why is None else "busy",
+        "word": "online" if why is None else "calling",
+        "why": why,
+    }
+
+
+# A lead by hand
+
+
+def test_a_lead_is_typed_by_hand(bea: Any, scope: Any) -> None:
+    """CAP-79, CAP-81: the form, then the record with a word of success."""
+    answer = bea.post(
+        "/leads/new", {"Nome": "Pia Verdi", "Telefono": "348 000 7777", "Provenienza": "Passaparola"}
+    )
+    with scope():
+        pia = named("Pia")
+        assert (pia.last_name, pia.status) == ("Verdi", "nuovo")
+    assert answer["Location"] == f"/leads/{pia.pk}"
+    assert "Lead creato." in text(bea.get(f"/leads/{pia.pk}"))
+
+
+def test_what_is_missing_is_said_at_its_field_and_nothing_is_created(bea: Any, scope: Any) -> None:
+    """CAP-86."""
+    answer = bea.post("/leads/new", {"Nome": "Pia", "Telefono": "348", "Provenienza": "Marte"})
+    page = text(answer)
+    assert answer.status_code == 400
+    assert "Mancano cifre" in page
+    assert "Provenienza sconosciuta" in page
+    with scope():
+        assert not Contact.objects.filter(first_name="Pia").exists()
+
+
+# The palette
+
+
+@pytest.mark.parametrize("wanted", ["brun", "adele", "+39 351 000 4127", "adele.brunetti@posta.example"])
+def test_the_palette_finds_people(bea: Any, wanted: str) -> None:
+    people = bea.get("/cerca", {"q": wanted}).context["people"]
+    assert [person.row.contact.first_name for person in people] == ["Adele"]
+
+
+def test_the_palette_offers_pages_and_actions(bea: Any) -> None:
+    assert "Bacheca" in text(bea.get("/cerca", {"q": "bach"}))
+    assert "Niente che cominci con “zzz”." in text(bea.get("/cerca", {"q": "zzz"}))
+
+
+def test_the_palette_marks_what_it_found_and_trusts_no_name(bea: Any, scope: Any) -> None:
+    with scope():
+        Contact.objects.filter(first_name="Adele").update(
+            first_name="<b>Adele", name_key="<b>adele brunetti", surname_key="brunetti <b>adele"
+        )
+    page = text(bea.get("/cerca", {"q": "brun"}))
+    assert "&lt;b&gt;Adele <mark>Brun</mark>etti" in page
+
+
+# What is refused
+
+
+def test_who_may_not_see_contacts_finds_the_page_missing(
+    people: Any, vegliasi: Any, signed_in: SignedIn
+) -> None:
+    from filiera.identity.models import UserRole
+
+    with brand_scope.use(vegliasi.id):
+        UserRole.objects.filter(user=people.bea).update(role="editor")
+    answer = signed_in(people.bea).get("/leads")
+    assert answer.status_code == 404
+    assert "Questa pagina non c’è, o non è per te" in text(answer)
+
+
+def test_a_missing_page_says_so_with_an_id_to_search_for(bea: Any) -> None:
+    answer = bea.get("/leads/niente")
+    assert answer.status_code == 404
+    assert answer["X-Request-ID"] in text(answer)
+
+
+def test_a_form_without_its_token_is_told_kindly(people: Any) -> None:
+    from django.test import Client
+
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(people.bea)
+    answer = client.post("/leads/assign", {})
+    assert answer.status_code == 403
+    assert "La pagina era ferma da troppo" in text(answer)
