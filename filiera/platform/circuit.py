@@ -40,6 +40,12 @@ def admit(circuit: str, *, now: datetime) -> bool:
     return True
 
 
+def release(circuit: str) -> None:
+    """Give an admission back: no request was made with it, so the next one may be the probe."""
+    with transaction.atomic(durable=True):
+        EndpointHealth.objects.filter(circuit=circuit).update(probe_until=None)
+
+
 def record(circuit: str, *, success: bool, now: datetime) -> EndpointHealth:
     """Record the result of a request and return the circuit as it then stands."""
     with transaction.atomic(durable=True):

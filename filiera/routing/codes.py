@@ -38,7 +38,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
 
 # Fixed by the contract: part of an answer that machines read, never translated.
 MEANINGS: Final[dict[str, str]] = {
-    NO_AGENTS_AVAILABLE: "Nessun agente online",
+    NO_AGENTS_AVAILABLE: "Nessun agente disponibile",
     MISSING_PHONE: "Telefono mancante nel lead",
     CONTACT_CREATION_FAILED: "Errore creazione contatto CT",
     AGENT_NOT_AVAILABLE: "Agente non disponibile",

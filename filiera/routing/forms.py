@@ -43,7 +43,7 @@ class HoursField(forms.CharField):
 class AgentForm(forms.Form):
     """How much, when and what an agent receives, and which person of the workspace they are."""
 
-    weight = forms.IntegerField(min_value=1, max_value=100)
+    weight = forms.IntegerField(min_value=1, max_value=rules.MAX_WEIGHT)
     max_concurrent_calls = forms.IntegerField(min_value=1, max_value=20)
     sort_order = forms.IntegerField(min_value=0, max_value=9999)
     skills = forms.CharField(required=False, max_length=500)

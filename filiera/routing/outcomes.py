@@ -6,13 +6,16 @@ The process is locked before the attempt, always, so that an answer and an event
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import orjson
 from django.conf import settings
+from django.db import connection
+from django.db.models import F
 from django.utils.translation import gettext_noop
 
 from filiera.identity.models import Brand
@@ -59,6 +62,66 @@ def locked(attempt_id: UUID) -> tuple[Process, CallAttempt]:
 # The answer to a call request (ROU-67)
 
 
+def accepted_requests(attempt_ids: Sequence[UUID], *, now: datetime) -> list[UUID]:
+    """Take the answer 200 to many call requests at once; returns those that need the long way.
+
+    Only for processes whose first call this is and attempts that nothing else was heard of: a fixed number of
+    statements for all of them, and the same rows as `answered_request` would write.
+    """
+    processes = {
+        process.id: process
+        for process in Process.objects.select_for_update()
+        .filter(
+            id__in=CallAttempt.objects.filter(id__in=attempt_ids).values("process_id"), success__isnull=True
+        )
+        .order_by("id")
+    }
+    attempts = list(
+        CallAttempt.objects.select_for_update(of=("self",))
+        .select_related("agent")
+        .filter(id__in=attempt_ids, process_id__in=processes, state=State.REQUESTED, ended_at__isnull=True)
+        .order_by("id")
+    )
+    if not attempts:
+        return list(attempt_ids)
+    CallAttempt.objects.filter(id__in=[attempt.id for attempt in attempts]).update(
+        state=State.ACCEPTED, http_status=200, check_at=F("requested_at") + ring_window()
+    )
+    rows = []
+    for attempt in attempts:
+        process = processes[attempt.process_id]
+        elapsed = process.processing_time_ms
+        if process.answered_at is None:
+            elapsed = _elapsed_ms(process, now)
+        rows.append(
+            {"id": process.id, "agent": attempt.agent_id, "ms": elapsed, "at": process.answered_at or now}
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            update routing_process p
+               set state = %s, due_at = null, success = true, final_status = %s, error_code = '', error_message = '',
+                   agent_id = (v->>'agent')::uuid, processing_time_ms = (v->>'ms')::int,
+                   answered_at = (v->>'at')::timestamptz, completed_at = %s,
+                   steps = p.steps || '{"callInitiation": {"success": true}}'
+              from jsonb_array_elements(%s::jsonb) v
+             where p.id = (v->>'id')::uuid and p.brand_id = %s
+            """,
+            [Process.State.CALLING, codes.STARTED, now, orjson.dumps(rows).decode(), brand_scope.current()],
+        )
+    events.record_all(
+        [
+            ("call.started", attempt.process_id, _data(processes[attempt.process_id], attempt))
+            for attempt in attempts
+        ],
+        at=now,
+    )
+    tracking.append_later([attempt.process_id for attempt in attempts])
+    live.announce("calls")
+    taken = {attempt.id for attempt in attempts}
+    return [attempt_id for attempt_id in attempt_ids if attempt_id not in taken]
+
+
 def answered_request(attempt_id: UUID, result: CallResult, *, now: datetime) -> None:
     """Take the provider's answer to a call request. What its events said meanwhile weighs more than the answer."""
     process, attempt = locked(attempt_id)
@@ -76,13 +139,11 @@ def answered_request(attempt_id: UUID, result: CallResult, *, now: datetime) -> 
         case _ if attempt.state != State.REQUESTED:
             attempt.save(update_fields=["http_status"])  # an event has already shown that the phone rings
         case AgentUnavailable(message=message):
-            _learn(attempt.agent, "offline", now)
             _refused(process, attempt, codes.AGENT_NOT_AVAILABLE, message, now)
         case AgentBusy(message=message):
-            _learn(attempt.agent, "calling", now)
             _refused(process, attempt, codes.AGENT_BUSY, message, now)
         case AgentUnknown(message=message):
-            _learn(attempt.agent, "", now)
+            set_status(attempt.agent, "", at=now)
             alerts.open_alert(alerts.unknown_agent(attempt.agent_id), {"agent": attempt.agent.name}, now=now)
             _refused(process, attempt, codes.AGENT_NOT_AVAILABLE, message, now)
         case NumberRejected(message=message):
@@ -90,7 +151,7 @@ def answered_request(attempt_id: UUID, result: CallResult, *, now: datetime) -> 
             fail(process, codes.INVALID_PHONE, message, now=now, attempt=attempt)
         case RateLimited(reset_at=reset_at):
             _end_attempt(attempt, State.REFUSED, codes.RATE_LIMITED, "", now)
-            postpone(process, until=reset_at or now + timedelta(seconds=60))
+            take_back_try(process, until=reset_at or now + timedelta(seconds=60))
         case KeyRejected(message=message):
             _end_attempt(attempt, State.REFUSED, codes.CALL_FAILED, message, now)
             disable_connection(message, now=now)
@@ -100,7 +161,7 @@ def answered_request(attempt_id: UUID, result: CallResult, *, now: datetime) -> 
             fail(process, codes.CALL_FAILED, message, now=now, attempt=attempt)
         case NotSent(message=message):
             _end_attempt(attempt, State.FAILED, codes.NOT_SENT, message, now)
-            postpone(process, until=now + RETRY_SOON)
+            take_back_try(process, until=now + RETRY_SOON)
     live.announce("calls")
 
 
@@ -130,11 +191,6 @@ def _end_attempt(attempt: CallAttempt, state: str, code: str, message: str, now:
     attempt.state, attempt.error_code, attempt.error_message = state, code, message[:_MESSAGE_LIMIT]
     attempt.ended_at, attempt.check_at = now, None
     attempt.save()
-
-
-def _learn(agent: Agent, word: str, now: datetime) -> None:
-    """Keep what a refusal told about an agent until the next list or event says better."""
-    set_status(agent, word, at=now)
 
 
 # What its events and the lists of calls tell
@@ -278,17 +334,15 @@ def started(process: Process, attempt: CallAttempt, *, now: datetime) -> None:
 
 
 def next_try(process: Process, code: str, message: str, *, now: datetime, attempt: CallAttempt) -> None:
-    """Count a try and go on to the next agent, or end the round after the third."""
+    """Go on to the next agent at once, or end the round after the third try."""
     if process.state == Process.State.DONE:
         return
-    process.attempts += 1
     if process.attempts < rules.MAX_TRIES:
         process.state, process.due_at = Process.State.WAITING, now
         process.error_code, process.error_message = code, message[:_MESSAGE_LIMIT]
-        process.save(update_fields=["attempts", "state", "due_at", "error_code", "error_message"])
+        process.save(update_fields=["state", "due_at", "error_code", "error_message"])
         wake.place_calls_soon(process.brand_id)
     else:
-        process.save(update_fields=["attempts"])
         end_round(process, code, message, now=now, attempt=attempt)
 
 
@@ -332,10 +386,11 @@ def fail(
     tracking.append_later([process.id])
 
 
-def postpone(process: Process, *, until: datetime) -> None:
-    """Let a process wait without counting a try: the provider or the budget asks for it."""
+def take_back_try(process: Process, *, until: datetime) -> None:
+    """Let a process wait for another request to the same agent: the one that was made counts as no try."""
+    process.attempts = max(0, process.attempts - 1)
     process.state, process.due_at = Process.State.WAITING, until
-    process.save(update_fields=["state", "due_at"])
+    process.save(update_fields=["attempts", "state", "due_at"])
 
 
 def _exhaust(process: Process, code: str, message: str, now: datetime, attempt: CallAttempt | None) -> None:
@@ -367,17 +422,12 @@ def first_outcome(process: Process, *, now: datetime) -> list[str]:
     if process.answered_at is not None:
         return []
     process.answered_at = now
-    process.processing_time_ms = max(0, round((now - process.received_at).total_seconds() * 1000))
+    process.processing_time_ms = _elapsed_ms(process, now)
     return ["answered_at", "processing_time_ms"]
 
 
-def agent_step(agent: Agent) -> dict[str, Any]:
-    """The step agentDistribution of a record (routing.md 4.4)."""
-    return {
-        "success": True,
-        "selectedAgentId": tracking.outward_id(agent.provider_agent_id),
-        "selectedAgentName": agent.name,
-    }
+def _elapsed_ms(process: Process, now: datetime) -> int:
+    return max(0, round((now - process.received_at).total_seconds() * 1000))
 
 
 def _in_working_hours(at: datetime) -> datetime | None:
@@ -399,8 +449,15 @@ def _record(
     code: str = "",
     message: str = "",
 ) -> None:
+    data = _data(process, attempt, code=code, message=message)
+    events.record(kind=kind, subject_id=process.id, at=now, data=data)
+
+
+def _data(
+    process: Process, attempt: CallAttempt | None, *, code: str = "", message: str = ""
+) -> dict[str, Any]:
     user_id = attempt.agent.user_id if attempt is not None else None
-    data: Mapping[str, Any] = {
+    return {
         "process_id": str(process.id),
         "contact_id": str(process.contact_id),
         "lead_event_id": str(process.lead_event_id) if process.lead_event_id else None,
@@ -411,7 +468,6 @@ def _record(
         "message": message[:_MESSAGE_LIMIT],
         "talking_seconds": attempt.talking_seconds if attempt is not None else None,
     }
-    events.record(kind=kind, subject_id=process.id, at=now, data=dict(data))
 
 
 # Agents and the connection

@@ -16,7 +16,9 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import orjson
 from django.conf import settings
+from django.db import connection as database
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -24,13 +26,15 @@ from django.utils.translation import gettext_noop
 from filiera.contacts.models import Contact
 from filiera.identity import vault
 from filiera.identity.models import Brand
-from filiera.platform import brand_scope, circuit, http, limiter, live
+from filiera.platform import brand_scope, bulk, circuit, http, limiter, live
+from filiera.platform.ids import new_id
 from filiera.platform.models import EndpointHealth
 from filiera.routing import areas, codes, errands, outcomes, rules, settling, team, tracking
 from filiera.routing.cloudtalk import (
     BULK_LIMIT,
     READ_TIMEOUT_S,
     Account,
+    CallAccepted,
     CloudTalk,
     CloudTalkRejected,
     ContactAdded,
@@ -121,8 +125,9 @@ def _run(brand_id: UUID) -> None:
         if account is None:
             _fail_all(connection.disabled_reason or NO_CONNECTION, now=timezone.now())
             return
+        zone = ZoneInfo(Brand.objects.values_list("timezone", flat=True).get(id=brand_id))
     with asyncio.Runner() as runner:
-        _Placing(brand_id, connection, account, runner).run()
+        _Placing(connection, account, zone, runner).run()
 
 
 def _account(connection: Connection) -> Account | None:
@@ -176,12 +181,13 @@ class _Placing:
     """One run for one brand: its open client, and the requests under way."""
 
     def __init__(
-        self, brand_id: UUID, connection: Connection, account: Account, runner: asyncio.Runner
+        self, connection: Connection, account: Account, zone: ZoneInfo, runner: asyncio.Runner
     ) -> None:
-        self.brand_id, self.connection, self.runner = brand_id, connection, runner
+        self.brand_id, self.connection, self.runner = connection.brand_id, connection, runner
         self.http = http.client(read_timeout_s=READ_TIMEOUT_S, max_connections=MOST_UNDER_WAY)
         self.client = CloudTalk(self.http, account)
         self.under_way: dict[asyncio.Task[None], Errand] = {}
+        self.zone = zone
         self.lease_until = timezone.now() + LEASE
         # Claimed processes that wait for a fresh list of agents.
         self.held: list[UUID] = []
@@ -196,10 +202,10 @@ class _Placing:
                 if not self.under_way:
                     return
                 self.runner.run(_first_of(self.under_way, PASS_S))
-                for task in [task for task in self.under_way if task.done()]:
-                    errand = self.under_way.pop(task)
+                done = [task for task in self.under_way if task.done()]
+                for task in done:
                     task.result()
-                    self._save(errand, timezone.now())
+                self._save_all([self.under_way.pop(task) for task in done], timezone.now())
         finally:
             self._close()
 
@@ -222,10 +228,22 @@ class _Placing:
             if not self.connection.is_enabled:
                 _fail_all(self.connection.disabled_reason or NO_CONNECTION, now=now)
                 return
+            is_anything_due = bool(self.held) or _anything_due(now)
+        list_is_due = self._list_is_due(now)
+        if not (is_anything_due or list_is_due):
+            return
         room = self._room(now)
         if room <= 0:
             return
-        list_agents = self._may_list_agents(now)
+        before = len(self.under_way)
+        self._start_within(room, list_is_due, now)
+        health = self.connection.circuit
+        if len(self.under_way) == before and health and health.state != EndpointHealth.State.CLOSED:
+            circuit.release(health.circuit)
+
+    def _start_within(self, room: int, list_is_due: bool, now: datetime) -> None:
+        """Start at most `room` requests: what is due, as far as the budget goes."""
+        list_agents = list_is_due and self._may_list_agents(now)
         with brand_scope.use(self.brand_id):
             ready, missing = self._with_contacts(self._claim(now, room))
             others: list[Errand] = [*self._contact_errands(missing, now)]
@@ -270,11 +288,13 @@ class _Placing:
             CallAttempt.objects.filter(check_at__lte=now).update(check_at=until)
         return 0
 
+    def _list_is_due(self, now: datetime) -> bool:
+        polled = self.connection.agents_polled_at
+        is_fresh = polled is not None and now - polled < timedelta(seconds=POLL_EVERY_S)
+        return not is_fresh and not self._is_listing()
+
     def _may_list_agents(self, now: datetime) -> bool:
         """Tell whether the agents' list may be read: at most once in ten seconds per account, over all brands."""
-        polled = self.connection.agents_polled_at
-        if self._is_listing() or (polled is not None and now - polled < timedelta(seconds=POLL_EVERY_S)):
-            return False
         turns = f"{self.connection.account} agents"
         return limiter.reserve(turns, limit=1, now=now, window_s=POLL_EVERY_S - limiter.MARGIN_S).granted == 1
 
@@ -285,7 +305,9 @@ class _Placing:
             self.held.clear()
             return claimed
         claimed = list(_due_processes(now).select_for_update(skip_locked=True)[:room])
-        if claimed and (settings.ROUTING_DRY_RUN or self.connection.is_dry_run):
+        if not claimed:
+            return []
+        if settings.ROUTING_DRY_RUN or self.connection.is_dry_run:
             for process in claimed:
                 outcomes.fail(process, codes.CALL_FAILED, DRY_RUN, now=now)
             return []
@@ -380,12 +402,12 @@ class _Placing:
         The agent is looked at again: who is not free any more is chosen anew, with a decision of its own. With
         nobody free the round ends, unless a fresh list of agents is on its way: then the process is held for it.
         """
-        local = now.astimezone(ZoneInfo(Brand.objects.get(id=self.brand_id).timezone))
+        local = now.astimezone(self.zone)
         team_now = {candidate.id: candidate for candidate in team.candidates()}
         rung = _rung(ready)
         standing: RoutingState | None = None
         state = rules.State()
-        calls = []
+        chosen: list[tuple[Process, Candidate, UUID | None]] = []
         for process in ready:
             tried, same = rung.get(process.id, (frozenset(), None))
             ask = Ask(local, frozenset(process.lead.get("skills", ())), tried)
@@ -413,11 +435,28 @@ class _Placing:
                     continue
                 turn.write(standing, state, now=now)
             team_now[agent.id] = replace(agent, live_calls=agent.live_calls + 1)
-            calls.append(_store_attempt(process, agent, decision_id, now=now))
+            chosen.append((process, agent, decision_id))
         live.announce("calls")
-        return calls
+        return _store_attempts(chosen, now=now)
 
     # Saving
+
+    def _save_all(self, finished: Sequence[Errand], now: datetime) -> None:
+        """Save what came back: accepted calls together, everything else one by one."""
+        accepted = {
+            errand.attempt_id: errand
+            for errand in finished
+            if isinstance(errand, Call) and isinstance(errand.result, CallAccepted)
+        }
+        left: list[Errand] = [errand for errand in finished if errand not in accepted.values()]
+        if accepted:
+            self._heard(True, now)
+            with brand_scope.use(self.brand_id):
+                left += [
+                    accepted[attempt_id] for attempt_id in outcomes.accepted_requests(list(accepted), now=now)
+                ]
+        for errand in left:
+            self._save(errand, now)
 
     def _save(self, errand: Errand, now: datetime) -> None:
         alive = errands.shows_health(errand)
@@ -530,43 +569,88 @@ def _end_without_agent(process: Process, choice: rules.Choice, *, now: datetime)
     outcomes.end_round(process, code, process.error_message, now=now, may_retry=may_retry)
 
 
-def _store_attempt(process: Process, agent: Candidate, decision_id: UUID | None, *, now: datetime) -> Call:
-    """Write the attempt; it is committed before its request leaves (ROU-71)."""
-    attempt = CallAttempt.objects.create(
-        process=process,
-        decision_id=decision_id or _first_decision(process),
-        agent_id=UUID(agent.id),
-        number_e164=process.number_e164,
-        round=process.round,
-        requested_at=now,
-        check_at=now + CLAIM_LEASE,
-    )
-    process.agent_id = UUID(agent.id)
-    process.steps = process.steps | {
-        "agentDistribution": {
-            "success": True,
-            "selectedAgentId": tracking.outward_id(agent.provider_agent_id),
-            "selectedAgentName": agent.name,
-        }
-    }
-    process.state, process.due_at = Process.State.CALLING, now + CLAIM_LEASE
-    process.save(update_fields=["agent", "steps", "state", "due_at"])
-    return Call(attempt.id, agent.provider_agent_id, process.number_e164)
-
-
-def _first_decision(process: Process) -> UUID | None:
-    """Return the decision made when the lead arrived: it stands as long as its agent is the one who is rung."""
-    return (
-        Decision.objects.filter(
-            contact_id=process.contact_id,
-            lead_event_id=process.lead_event_id,
-            agent_id__isnull=False,
-            agent=process.agent_id,
+def _store_attempts(chosen: Sequence[tuple[Process, Candidate, UUID | None]], *, now: datetime) -> list[Call]:
+    """Write the attempts; they are committed before their requests leave (ROU-71). Four statements for all."""
+    if not chosen:
+        return []
+    first = _first_decisions([process for process, _agent, decision_id in chosen if decision_id is None])
+    calls, attempts, processes = [], [], []
+    for process, agent, renewed in chosen:
+        attempt_id = new_id()
+        decision_id = renewed or first.get((process.lead_event_id, agent.id))
+        attempts.append(
+            (
+                attempt_id,
+                process.brand_id,
+                process.id,
+                decision_id,
+                agent.id,
+                process.number_e164,
+                process.round,
+                now,
+                CallAttempt.State.REQUESTED,
+                "",
+                "",
+                "",
+                now + CLAIM_LEASE,
+            )
         )
-        .order_by("-created_at")
-        .values_list("id", flat=True)
-        .first()
-    )
+        steps = process.steps | {
+            "agentDistribution": {
+                "success": True,
+                "selectedAgentId": tracking.outward_id(agent.provider_agent_id),
+                "selectedAgentName": agent.name,
+            }
+        }
+        processes.append({"id": process.id, "agent": agent.id, "steps": steps})
+        calls.append(Call(attempt_id, agent.provider_agent_id, process.number_e164))
+    with database.cursor() as cursor:
+        cursor.execute(
+            """
+            update routing_process p
+               set state = %s, due_at = %s, attempts = p.attempts + 1, agent_id = (v->>'agent')::uuid,
+                   steps = v->'steps'
+              from jsonb_array_elements(%s::jsonb) v
+             where p.id = (v->>'id')::uuid and p.brand_id = %s
+            """,
+            [
+                Process.State.CALLING,
+                now + CLAIM_LEASE,
+                orjson.dumps(processes).decode(),
+                brand_scope.current(),
+            ],
+        )
+    bulk.insert(CallAttempt, _ATTEMPT_COLUMNS, attempts)
+    return calls
+
+
+_ATTEMPT_COLUMNS: Final = (
+    "id",
+    "brand_id",
+    "process_id",
+    "decision_id",
+    "agent_id",
+    "number_e164",
+    "round",
+    "requested_at",
+    "state",
+    "error_code",
+    "error_message",
+    "recording_url",
+    "check_at",
+)
+
+
+def _first_decisions(processes: Sequence[Process]) -> dict[tuple[UUID | None, str], UUID]:
+    """Return the decisions made when the leads arrived: each stands as long as its agent is the one who is rung."""
+    if not processes:
+        return {}
+    made = Decision.objects.filter(
+        contact_id__in=[process.contact_id for process in processes],
+        lead_event_id__in=[process.lead_event_id for process in processes],
+        agent_id__isnull=False,
+    ).values_list("lead_event_id", "agent_id", "id")
+    return {(lead_event_id, str(agent_id)): pk for lead_event_id, agent_id, pk in made}
 
 
 def replace_reset(limited: RateLimited | TooManyRequests, now: datetime) -> RateLimited | TooManyRequests:
