@@ -4,7 +4,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from bench.house import House
+from bench.house import LOG_LINE, House
 
 
 def drain(
@@ -40,9 +40,9 @@ def _say(worker: "subprocess.Popen[bytes]", word: str) -> None:
 
 
 def _heard(worker: "subprocess.Popen[bytes]") -> str:
-    """Return the next line of a worker. Raises RuntimeError when it has ended without one."""
+    """Return the next word of a worker, past what it logs. Raises RuntimeError when it has ended without one."""
     assert worker.stdout
-    line = worker.stdout.readline().decode().strip()
-    if not line:
-        raise RuntimeError("a draining process ended before its time: its log is in the house's home")
-    return line
+    for line in worker.stdout:
+        if not line.startswith(LOG_LINE):
+            return line.decode().strip()
+    raise RuntimeError("a draining process ended before its time: its log is in the house's home")

@@ -25,6 +25,8 @@ from filiera.platform import database
 ROOT = Path(__file__).parent.parent
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 20.0
+LOG_LINE = b'{"timestamp"'
+"""How a line of our log begins; it shares the output with what a script answers."""
 WEB_PROCESSES = 2
 
 
@@ -54,7 +56,7 @@ class House:
         return orjson.dumps(value).decode()
 
     def run(self, *arguments: str, role: str = "app", **env: str) -> Any:
-        """Run our Python with `arguments` against this house and return the JSON it prints."""
+        """Run our Python with `arguments` against this house and return the JSON of its last line, if it is some."""
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=ROOT,
@@ -64,7 +66,8 @@ class House:
         )
         if done.returncode:
             raise WouldNotStart(f"{' '.join(arguments)} ended with {done.returncode}")
-        return orjson.loads(done.stdout) if done.stdout.strip() else None
+        said = done.stdout.splitlines()
+        return orjson.loads(said[-1]) if said and not said[-1].startswith(LOG_LINE) else None
 
     def start_web(self) -> None:
         """Start the web server with its two processes and wait until it answers."""

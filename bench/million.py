@@ -27,7 +27,11 @@ from filiera.platform import brand_scope  # noqa: E402
 def main(options: dict[str, Any]) -> None:
     """Fill one brand. `first` moves the people's numbers, so that several brands may be filled."""
     with brand_scope.use(options["brand_id"]):
-        stages = list(Stage.objects.filter(lead_state__isnull=False).order_by("order_index"))
+        stages = list(
+            Stage.objects.filter(brand_id=options["brand_id"], lead_state__isnull=False).order_by(
+                "order_index"
+            )
+        )
         _fill(options, stages)
     with connection.cursor() as cursor:
         cursor.execute("analyze")
