@@ -2,16 +2,27 @@
 
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest
 from django.urls import path
+from django.utils.translation import gettext as _
 from ninja import NinjaAPI
+from ninja.utils import check_csrf
 
+from filiera.journeys import api as journeys  # noqa: F401 (adds its operations to the pipeline's router)
 from filiera.platform.api import OrjsonRenderer, answer_refusals
+from filiera.platform.refusals import Forbidden
 
 
 def signed_in(request: HttpRequest) -> Any:
-    """Let a signed-in user with a role in some brand through; ninja answers 401 to others."""
-    return getattr(request, "principal", None)
+    """Let a signed-in user with a role in some brand through; ninja answers 401 to others.
+
+    The session is a cookie, so what changes something must also bring the CSRF token. Raises Forbidden without it.
+    """
+    principal = getattr(request, "principal", None)
+    if principal and check_csrf(request):
+        raise Forbidden(_("Manca il gettone CSRF: mandalo nell’intestazione X-CSRFToken."))
+    return principal
 
 
 api = NinjaAPI(
@@ -24,6 +35,12 @@ api = NinjaAPI(
     openapi_url="/openapi.json",
 )
 answer_refusals(api)
+api.add_router("", "filiera.pipeline.api.router")
+api.add_router("/capture", "filiera.capture.api.router")
 api.add_router("/routing", "filiera.routing.api.router")
 
-urlpatterns = [path("api/v1/", api.urls)]
+operations, *_names = api.urls
+for operation in operations:
+    login_not_required(operation.callback)  # who is not signed in hears 401, and is not sent to a page
+
+urlpatterns = [path("api/v1/", (operations, *_names))]

@@ -394,9 +394,9 @@ def _human_age(age: int | None) -> int | None:
 
 
 def _external_ids(lead: "IncomingLead") -> dict[str, str]:
-    """The sender's ids of the person, always text; an adapter puts them where no other field is."""
-    given = lead.custom.get("external_ids")
-    return {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}
+    """The sender's id of the person, where the sender has one: GoHighLevel, whose sources are called ghl or ghl-…"""
+    contact_id = lead.custom.get("contact_id")
+    return {"ghl": str(contact_id)} if contact_id and lead.source_name.startswith("ghl") else {}
 
 
 def _json(value: Any) -> str:
