@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
@@ -15,7 +14,7 @@ from django.utils.translation import ngettext
 
 from filiera.capture import intake, rules
 from filiera.capture.adapters import ADAPTERS
-from filiera.capture.adapters.reading import is_target, known_field
+from filiera.capture.adapters.reading import is_target, known_field, text
 from filiera.capture.intake import KnownSource, Request
 from filiera.capture.models import MarketingSource, RateLimitBucket, Source, Submission
 from filiera.capture.source_cache import signing_context
@@ -31,6 +30,9 @@ MOST_MAPPED = 200
 OWN_KINDS = ("manual", "import")
 ARRIVED = "filiera_lead"
 
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?://)?(?P<host>(?:[\w-]+\.)*[\w-]+(?::\d{1,5})?)(?:/.*)?$", re.IGNORECASE
+)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,99}")
 
 
@@ -89,7 +91,7 @@ def create_source(
     The key is "" for a public source. For Meta it is the verify token of the handshake; `signing_secret` is what the
     sender signs with, `access_token` what we ask the Graph API with. Raises Invalid, NameTaken.
     """
-    source = Source(name=name.strip().lower(), kind=kind, label=label.strip()[:100], auto_call=auto_call)
+    source = Source(name=name.strip().lower(), kind=kind, label=text(label, 100), auto_call=auto_call)
     source.auth_mode = auth_mode or _proofs(kind)[0]
     source.rate_limit_per_min = rate_limit_per_min
     source.mapping = dict(mapping or {})
@@ -137,6 +139,8 @@ def change_source(
         changes["required_fields"] = _canonical_names(changes["required_fields"])
     if "allowed_origins" in changes:
         changes["allowed_origins"] = _origins(changes["allowed_origins"])
+    if "label" in changes:
+        changes["label"] = text(changes["label"], 100)
     if "mapping" in changes:
         changes["mapping"] = dict(changes["mapping"])
     changed = sorted(name for name, value in changes.items() if getattr(source, name) != value)
@@ -475,8 +479,12 @@ def _refuse_what_is_wrong(source: Source) -> None:
     ]
     if wrong:
         details["mapping"] = [_("Il campo «%(field)s» non c’è.") % {"field": wrong[0]}]
+    elif _has_nul([*source.mapping, *source.mapping.values()]):
+        details["mapping"] = [_("Un percorso contiene caratteri che non si scrivono.")]
     elif len(source.mapping) > MOST_MAPPED:
         details["mapping"] = [_("Sono troppe righe: al massimo 200.")]
+    if _has_nul(source.form):
+        details["form"] = [_("Un testo contiene caratteri che non si scrivono.")]
     if (
         source.marketing_source_id
         and not MarketingSource.objects.filter(id=source.marketing_source_id).exists()
@@ -484,6 +492,15 @@ def _refuse_what_is_wrong(source: Source) -> None:
         details["marketing_source_id"] = [_("Questa provenienza non c’è.")]
     if details:
         raise Invalid(_("Alcuni campi non vanno bene."), details=details)
+
+
+def _has_nul(value: Any) -> bool:
+    """Tell whether NUL or a lone surrogate stands in a value: PostgreSQL can hold neither."""
+    if isinstance(value, str):
+        return "\0" in value or value != value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return _has_nul(list(value.items()))
+    return isinstance(value, (list, tuple)) and any(map(_has_nul, value))
 
 
 def _proofs(kind: str) -> tuple[str, ...]:
@@ -510,11 +527,11 @@ def _origins(origins: Sequence[str]) -> list[str]:
     """Return origins as browsers write them: scheme, host, port, nothing more."""
     found = []
     for origin in filter(None, (one.strip() for one in origins)):
-        parts = urlsplit(origin if "://" in origin else f"https://{origin}")
+        match = _ORIGIN.match(origin)
         if origin == "*":
             found.append(origin)
-        elif parts.scheme in ("http", "https") and parts.netloc:
-            found.append(f"{parts.scheme}://{parts.netloc.lower()}")
+        elif match:
+            found.append(f"{match['scheme'] or 'https://'}{match['host']}".lower())
         else:
             raise Invalid(
                 _("Alcuni campi non vanno bene."),

@@ -1,6 +1,6 @@
 """Reads of the intake in the open brand scope, and the one door to each of its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -81,6 +81,20 @@ def dead(*, page: int, per_page: int) -> Page:
 def queue_figures(now: datetime) -> queue.Figures:
     """Return the figures of the lead queue at a moment (CAP-53)."""
     return queue.figures(now)
+
+
+# Lead events live in a later room and point back to the submission: it says here how they are found (PLT-44).
+_lead_events: list[Callable[[Sequence[UUID]], Mapping[UUID, UUID]]] = []
+
+
+def find_lead_events_with(read: Callable[[Sequence[UUID]], Mapping[UUID, UUID]]) -> None:
+    """Let a later room tell the (first) lead event of submissions, by the submissions' ids."""
+    _lead_events[:] = [read]
+
+
+def lead_events_of(submission_ids: Sequence[UUID]) -> Mapping[UUID, UUID]:
+    """Return the lead event of each submission that has one."""
+    return _lead_events[0](submission_ids) if _lead_events and submission_ids else {}
 
 
 def _page(found: QuerySet[Submission], page: int, per_page: int) -> Page:
