@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> None:
                 "sources": sources,
             }
         )
-    homes.write_private(config_path, json.dumps(_simulators(accounts)).encode())
+    homes.write_private(config_path, json.dumps(_simulators(accounts, facts["brands"])).encode())
     json.dump(facts, sys.stdout)
 
 
@@ -89,10 +89,27 @@ def _owner() -> User:
     return User.objects.get(email=OWNER[1])
 
 
-def _simulators(accounts: list[dict[str, Any]]) -> dict[str, Any]:
+def _simulators(accounts: list[dict[str, Any]], brands: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return how the simulators are set up: whom they know, and where their senders send to."""
+    sources = [source for brand in brands for source in brand["sources"]]
     return {
         "cloudtalk": {"accounts": accounts},
-        "meta": {"knobs": {"app_secret": _key("meta"), "access_token": META_TOKEN}},
+        "meta": {
+            "knobs": {
+                "app_secret": _key("meta"),
+                "access_token": META_TOKEN,
+                "webhook_url": next(source["url"] for source in sources if source["kind"] == "meta"),
+            }
+        },
+        "gohighlevel": {
+            "knobs": {
+                "targets": [
+                    {"name": source["name"], "url": source["url"], "headers": source["request_headers"]}
+                    for source in sources
+                    if source["kind"] == "ghl"
+                ]
+            }
+        },
     }
 
 

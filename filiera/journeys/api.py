@@ -3,18 +3,19 @@
 from typing import Any
 
 import orjson
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from ninja import Router, Schema
+from ninja import Schema, Status
 
 from filiera.identity.permissions import demand
 from filiera.journeys import manual
 from filiera.journeys.manual import Created
-from filiera.platform.api import historic_failure, ok
-from filiera.platform.refusals import Invalid, Refused
-
-router = Router()
+from filiera.pipeline import historic
+from filiera.pipeline.api import router
+from filiera.pipeline.shapes import STATE_LABELS
+from filiera.platform.api import ok
+from filiera.platform.refusals import Invalid
 
 
 class NewLead(Schema):
@@ -23,29 +24,25 @@ class NewLead(Schema):
     Provenienza: str = ""
 
 
-@router.post("/leads", response={201: dict})  # type: ignore[type-arg]
-def create_lead(request: HttpRequest, given: NewLead) -> Any:
-    """Create a lead by hand; 201 with the flat lead in the envelope."""
-    return 201, ok(request, _flat(_create(request, given.Nome, given.Telefono, given.Provenienza)))
+@router.post("/leads", response={201: dict[str, Any]})
+def create_lead(request: HttpRequest, given: NewLead) -> Status[dict[str, Any]]:
+    """Create a lead by hand and return it, flat, in the envelope."""
+    return Status(201, ok(request, _flat(_create(request, given.Nome, given.Telefono, given.Provenienza))))
 
 
-def historic_create_lead(request: HttpRequest) -> HttpResponse:
-    """POST /api/leads: the shape older than the envelope, with its timing (CAP-81)."""
-    try:
-        given = _body(request)
-        created = _create(
-            request, *(str(given.get(key) or "") for key in ("Nome", "Telefono", "Provenienza"))
-        )
-    except Refused as refusal:
-        return historic_failure(
-            code=refusal.code, message=str(refusal), status=refusal.status, details=refusal.details
-        )
+def historic_create_lead(request: HttpRequest) -> dict[str, Any]:
+    """Answer POST /api/leads: the shape older than the envelope, with its timing (CAP-81)."""
+    given = _body(request)
+    created = _create(request, *(str(given.get(key) or "") for key in ("Nome", "Telefono", "Provenienza")))
     timing = {
         "lookup": created.lookup_ms,
         "create": created.create_ms,
         "total": created.lookup_ms + created.create_ms,
     }
-    return JsonResponse({"success": True, "lead": _flat(created), "_timing": timing})
+    return {"success": True, "lead": _flat(created), "_timing": timing}
+
+
+historic_leads = historic.historic(get=historic.list_leads, post=historic_create_lead)
 
 
 def _create(request: HttpRequest, name: str, phone: str, provenance: str) -> Created:
@@ -66,13 +63,13 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 
 
 def _flat(created: Created) -> dict[str, Any]:
-    """Return the lead as the historic path shows it; `Data` is in the brand's zone (CAP-80)."""
+    """Return the lead as the form of CAP-80 made it; `Data` is in the brand's zone."""
     contact, event = created.lead.contact, created.lead.event
     return {
         "id": str(contact.id),
         "Nome": contact.full_name,
         "Telefono": created.lead.incoming.phone,
         "Data": timezone.localtime(event.received_at).strftime("%Y-%m-%d %H:%M"),
-        "Stato": str(contact.get_status_display()),
+        "Stato": STATE_LABELS[contact.status],
         "Fonte": [str(event.marketing_source_id)] if event.marketing_source_id else [],
     }

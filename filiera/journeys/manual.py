@@ -33,11 +33,15 @@ def create_lead(*, name: str, phone: str, provenance: str, actor: User, now: dat
 def create_and_time(*, name: str, phone: str, provenance: str, actor: User, now: datetime) -> Created:
     """Do as `create_lead` and tell how long the lookup of the origin and the creation took."""
     started = time.perf_counter()
-    marketing_source = _marketing_source(provenance)
-    _refuse_what_is_missing(name=name, phone=phone, provenance=provenance, marketing_source=marketing_source)
+    source = _marketing_source(provenance)
+    _refuse_what_is_missing(name=name, phone=phone, provenance=provenance, is_known=source is not None)
     found = time.perf_counter()
     submission = capture.record_manual(
-        fields={"Nome": name.strip(), "Telefono": phone.strip(), "Provenienza": provenance.strip()},
+        fields={
+            "Nome": name.strip(),
+            "Telefono": phone.strip(),
+            "Provenienza": source.name if source else "",
+        },
         actor=actor,
         now=now,
     )
@@ -55,9 +59,7 @@ def _marketing_source(provenance: str) -> MarketingSource | None:
     )
 
 
-def _refuse_what_is_missing(
-    *, name: str, phone: str, provenance: str, marketing_source: MarketingSource | None
-) -> None:
+def _refuse_what_is_missing(*, name: str, phone: str, provenance: str, is_known: bool) -> None:
     details = {
         field: [_("Campo obbligatorio")]
         for field, given in (("Nome", name), ("Telefono", phone), ("Provenienza", provenance))
@@ -65,7 +67,7 @@ def _refuse_what_is_missing(
     }
     if "Telefono" not in details and (problem := phones.explain(phones.normalise(phone))):
         details["Telefono"] = [problem]
-    if "Provenienza" not in details and marketing_source is None:
+    if "Provenienza" not in details and not is_known:
         details["Provenienza"] = [_("Provenienza sconosciuta")]
     if details:
         raise Invalid(_("Alcuni campi non vanno bene."), details=details)
