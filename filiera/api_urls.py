@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest
-from django.urls import path
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.utils import check_csrf
@@ -39,8 +39,9 @@ api.add_router("", "filiera.pipeline.api.router")
 api.add_router("/capture", "filiera.capture.api.router")
 api.add_router("/routing", "filiera.routing.api.router")
 
-operations, *_names = api.urls
+operations, application, namespace = api.urls
 for operation in operations:
-    login_not_required(operation.callback)  # who is not signed in hears 401, and is not sent to a page
+    if isinstance(operation, URLPattern):
+        login_not_required(operation.callback)  # who is not signed in hears 401, and is not sent to a page
 
-urlpatterns = [path("api/v1/", (operations, *_names))]
+urlpatterns = [path("api/v1/", (operations, application, namespace))]

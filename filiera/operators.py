@@ -12,7 +12,7 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 
-from filiera.identity.models import Brand  # noqa: E402
+from filiera.identity.models import Brand, User  # noqa: E402
 from filiera.journeys import openings  # noqa: E402
 from filiera.platform.console import gettext as _  # noqa: E402
 from filiera.platform.console import say  # noqa: E402
@@ -24,7 +24,7 @@ def open_brand(*, name: str, slug: str, owner_email: str, owner_name: str) -> in
     password = secrets.token_urlsafe(12)
     try:
         brand = openings.open_brand(name=name, slug=slug)
-        known = openings.User.objects.filter(email=owner_email.strip().lower()).exists()
+        known = User.objects.filter(email=owner_email.strip().lower()).exists()
         openings.give_role(
             brand=brand, email=owner_email, name=owner_name, password="" if known else password
         )

@@ -43,7 +43,9 @@ VERSION = "0.1.0"
 
 # Where people reach us: links in e-mails are built on it.
 BASE_URL = os.environ.get("FILIERA_BASE_URL", f"http://localhost:{FILIERA_PORT}").rstrip("/")
-ALLOWED_HOSTS = env_list("FILIERA_ALLOWED_HOSTS", "*" if DEBUG else "localhost,127.0.0.1,[::1]," + (urlsplit(BASE_URL).hostname or ""))
+ALLOWED_HOSTS = env_list(
+    "FILIERA_ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{urlsplit(BASE_URL).hostname or ''}"
+)
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 # Who carries it may read /metrics from anywhere; without one, only this machine and its network may.
 METRICS_TOKEN = os.environ.get("FILIERA_METRICS_TOKEN", "")

@@ -7,7 +7,7 @@ import socket
 import threading
 from datetime import datetime
 from os import getpid
-from typing import Any
+from typing import Any, cast
 
 import django
 
@@ -17,6 +17,7 @@ import psycopg  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import close_old_connections, connections  # noqa: E402
 from django.utils import timezone  # noqa: E402
+from procrastinate.contrib.django.django_connector import DjangoConnector  # noqa: E402
 from procrastinate.exceptions import ConnectorException  # noqa: E402
 from psycopg_pool import PoolTimeout  # noqa: E402
 
@@ -70,7 +71,7 @@ async def _run_jobs() -> None:
     """
     while True:
         try:
-            own = jobs.app.with_connector(jobs.app.connector.get_worker_connector())
+            own = jobs.app.with_connector(cast(DjangoConnector, jobs.app.connector).get_worker_connector())
             async with own.open_async():
                 await own.run_worker_async(
                     concurrency=JOB_CONCURRENCY,

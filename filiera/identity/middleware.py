@@ -37,7 +37,7 @@ class PrincipalAndBrand:
             timezone.override(brand.timezone if brand else settings.TIME_ZONE),
             brand_scope.use(brand.id if brand else None),
         ):
-            request.LANGUAGE_CODE = language  # type: ignore[attr-defined]
+            request.LANGUAGE_CODE = language
             response = self.get_response(request)
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):
                 response = response.render()

@@ -30,10 +30,11 @@ def insert(
     fields = {field.attname: field for field in model._meta.concrete_fields}
     chosen = [fields[name] for name in columns]
     statement = sql.SQL(
-        "insert into {table} ({columns}) select {values} from jsonb_array_elements(%s::jsonb) as row{conflict}{returning}"
+        "insert into {table} ({columns}) select {values}"
+        " from jsonb_array_elements(%s::jsonb) as row{conflict}{returning}"
     ).format(
         table=sql.Identifier(model._meta.db_table),
-        columns=sql.SQL(", ").join(sql.Identifier(field.column) for field in chosen),
+        columns=sql.SQL(", ").join([sql.Identifier(str(field.column)) for field in chosen]),
         values=sql.SQL(", ").join(_read(place, field) for place, field in enumerate(chosen)),
         conflict=sql.SQL(f" on conflict {on_conflict}" if on_conflict else ""),
         returning=sql.SQL(" returning ") + sql.SQL(", ").join(map(sql.Identifier, returning))

@@ -32,6 +32,7 @@ def brand_task(**options: Any) -> Callable[[Callable[..., R]], Any]:
             with brand_scope.use(brand_id):
                 return function(**arguments)
 
-        return app.task(name=f"{function.__module__}.{function.__name__}", **options)(in_scope)
+        task: Any = app.task
+        return task(name=f"{function.__module__}.{function.__name__}", **options)(in_scope)
 
     return declare

@@ -73,7 +73,10 @@ def _statements(model: type[Model]) -> Iterable[str]:
     if not _keyed_by_brand(model):
         yield f'alter table "{table}" add constraint "{table}_brand_key" unique (brand_id, id)'
     if _needs_brand_reference(model):
-        yield f'alter table "{table}" add constraint "{table}_brand" foreign key (brand_id) references identity_brand (id)'
+        yield (
+            f'alter table "{table}" add constraint "{table}_brand" '
+            f"foreign key (brand_id) references identity_brand (id)"
+        )
     for field in _brand_references(model):
         target = field.related_model._meta.db_table
         cascade = " on delete cascade" if field.remote_field.on_delete is CASCADE else ""
