@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from filiera.contacts import queries as contacts
 from filiera.contacts import timeline
@@ -212,7 +212,7 @@ def create_deal(request: HttpRequest, given: NewDeal) -> Any:
         user_id=principal.user.id,
         now=timezone.now(),
     )
-    return 201, ok(request, shapes.deal(queries.deal_for(opened.id)))
+    return Status(201, ok(request, shapes.deal(queries.deal_for(opened.id))))
 
 
 @router.get("/deals/{deal_id}")
@@ -372,7 +372,7 @@ def create_stage(request: HttpRequest, given: NewStage) -> Any:
     """Add a stage."""
     demand(request, MANAGE)
     fields = {name: storable(value) for name, value in given.dict().items() if value is not None}
-    return 201, ok(request, shapes.stage(commands.create_stage(now=timezone.now(), **fields)))
+    return Status(201, ok(request, shapes.stage(commands.create_stage(now=timezone.now(), **fields))))
 
 
 @router.post("/pipeline/stages/reorder")
@@ -456,7 +456,7 @@ def create_activity(request: HttpRequest, given: NewActivity) -> Any:
     principal = demand(request, ACTIVITIES)
     fields = {name: storable(value) for name, value in given.dict().items()}
     made = record(principal, **fields)
-    return 201, ok(request, shapes.activity(made) | {"lead_state": made.contact.status})
+    return Status(201, ok(request, shapes.activity(made) | {"lead_state": made.contact.status}))
 
 
 @router.patch("/activities/{activity_id}")
