@@ -76,6 +76,9 @@ def _backup(options: argparse.Namespace) -> None:
 
 
 def _restore(options: argparse.Namespace) -> None:
+    if options.stamp is None:
+        backup.list_backups(options.folder)
+        return
     with serving.only_one(homes.folder()):
         backup.run_restore(options.folder, options.stamp)
 

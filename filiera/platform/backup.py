@@ -197,16 +197,19 @@ def run_backup(folder: Path | None) -> None:
     with _shown() as progress:
         file = make_and_record(home, folder, key=key.value, progress=progress)
     size_mb = file.stat().st_size / 1_000_000
-    print(_("Copia salvata: %(file)s (%(size).1f MB).") % {"file": file, "size": size_mb})
+    print(_("Copia salvata: %(file)s (%(size).2f MB).") % {"file": file, "size": size_mb})
 
 
-def run_restore(folder: Path | None, stamp: str | None) -> None:
-    """Restore from the command line, or list what there is when no stamp is given."""
+def list_backups(folder: Path | None) -> None:
+    """Print the stamps that can be restored, oldest first."""
+    folder = folder or homes.subfolder(homes.folder(), "backups")
+    print("\n".join(stamps(folder)) or _("In %(folder)s non ci sono copie.") % {"folder": folder})
+
+
+def run_restore(folder: Path | None, stamp: str) -> None:
+    """Restore from the command line."""
     home = homes.folder()
     folder = folder or homes.subfolder(home, "backups")
-    if stamp is None:
-        print("\n".join(stamps(folder)) or _("In %(folder)s non ci sono copie.") % {"folder": folder})
-        return
     key = os.environ.get("FILIERA_BACKUP_KEY") or homes.kept_secret(home, "FILIERA_BACKUP_KEY")
     if key is None:
         raise BackupTrouble(_("Serve la chiave con cui la copia è stata fatta: FILIERA_BACKUP_KEY."))
