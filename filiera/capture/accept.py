@@ -314,7 +314,6 @@ def _entry(
         own_id=bool(request.own_id),
         lead_id=lead_id,
         received_at=now,
-        method=request.method,
         path=request.path,
         headers=orjson.dumps(intake.kept_headers(request.headers)).decode(),
         content_type=request.content_type,
@@ -447,7 +446,7 @@ def _query(scope: Scope, name: str) -> str:
     query = scope.get("query_string", b"")
     if not query:
         return ""
-    return parse_qs(query.decode("latin-1"), max_num_fields=None).get(name, [""])[0]
+    return str(parse_qs(query.decode("latin-1")).get(name, [""])[0])
 
 
 def _address(scope: Scope, headers: Mapping[str, str]) -> str | None:

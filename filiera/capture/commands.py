@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from filiera.capture import intake, rules
-from filiera.capture.adapters import ADAPTERS
-from filiera.capture.adapters.reading import is_target, known_field, text
+from filiera.capture.adapters import ADAPTERS, LeadFields
+from filiera.capture.adapters.reading import is_target, text
 from filiera.capture.intake import KnownSource, Request
 from filiera.capture.models import MarketingSource, RateLimitBucket, Source, Submission
 from filiera.capture.source_cache import signing_context
@@ -377,9 +377,8 @@ def known(source: Source) -> KnownSource:
         api_key_hash=source.api_key_hash or "",
         signing_secret=b"",
         mapping={path: target for path, target in source.mapping.items() if is_target(target)},
-        required_fields=tuple(source.required_fields),
+        required=intake.required_of(source.kind, source.required_fields),
         allowed_origins=frozenset(source.allowed_origins),
-        adapter=intake.adapter_of(source.kind),
     )
 
 
@@ -513,8 +512,8 @@ def _canonical_names(names: Sequence[str]) -> list[str]:
     """Return required fields by their canonical names; those of the landing form (`nome`) are understood too."""
     found = []
     for name in names:
-        canonical = name if name in intake.LeadFields.__dataclass_fields__ else known_field(name)
-        if canonical not in intake.LeadFields.__dataclass_fields__:
+        canonical = intake.canonical_name(name)
+        if canonical not in LeadFields.__dataclass_fields__:
             raise Invalid(
                 _("Alcuni campi non vanno bene."),
                 details={"required_fields": [_("Il campo «%(field)s» non c’è.") % {"field": name}]},

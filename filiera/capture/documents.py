@@ -74,14 +74,14 @@ def multipart(body: bytes, content_type: str) -> Document:
     )
     try:
         message = BytesParser().parsebytes(header + b"\r\n\r\n" + body)
-        parts = message.get_payload() if message.is_multipart() else []
+        parts: Any = message.get_payload() if message.is_multipart() else []
         pairs = []
         for part in parts[:_MOST_FIELDS]:
-            name = part.get_param("name", header="content-disposition")  # type: ignore[union-attr]
+            name = part.get_param("name", header="content-disposition")
             if not isinstance(name, str):
                 continue
-            file_name = part.get_filename()  # type: ignore[union-attr]
-            content = part.get_payload(decode=True) or b""  # type: ignore[union-attr]
+            file_name = part.get_filename()
+            content = part.get_payload(decode=True) or b""
             value = content.decode("utf-8", "replace") if isinstance(content, bytes) else str(content)
             pairs.append((name, value if file_name is None else str(file_name)))
     except (ValueError, LookupError, TypeError, AttributeError) as trouble:

@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections import deque
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,14 +17,15 @@ import asyncpg
 
 log = logging.getLogger("filiera.capture")
 
-FLUSHERS = 2
+FLUSHERS = 1  # of a process: a second one finds smaller batches, and waits for the lock of the same buckets
 MOST_PER_FLUSH = 500
 MOST_BYTES_PER_FLUSH = 8 * 1024 * 1024
 MOST_WAITING = 4_000
 MOST_BYTES_WAITING = 64 * 1024 * 1024
 TIMEOUT_S = 10.0
+TOUCHED_FOR = timedelta(minutes=1)  # how exact "last used" of a source is
 
-_STATEMENT = "select * from capture_accept({})".format(", ".join(f"${number}" for number in range(1, 25)))
+_STATEMENT = "select * from capture_accept({})".format(", ".join(f"${number}" for number in range(1, 26)))
 
 
 class Unavailable(Exception):
@@ -44,7 +45,6 @@ class Entry(NamedTuple):
     own_id: bool
     lead_id: str
     received_at: datetime
-    method: str
     path: str
     headers: str
     content_type: str
@@ -88,6 +88,8 @@ class GroupCommit:
         self._flushers: list[asyncio.Task[None]] = []
         self._connections: dict[int, asyncpg.Connection] = {}
         self._closing = False
+        self._touched: set[UUID] = set()
+        self._touch_again_at = datetime.now(UTC) + TOUCHED_FOR
 
     async def accept(self, entry: Entry) -> Outcome:
         """Return what became of an entry, after the commit. Raises Unavailable or Unstorable."""
@@ -139,7 +141,8 @@ class GroupCommit:
                         done.set_exception(Unavailable(type(trouble).__name__))
 
     def _take(self) -> list[tuple[Entry, asyncio.Future[Outcome]]]:
-        batch, size = [], 0
+        batch: list[tuple[Entry, asyncio.Future[Outcome]]] = []
+        size = 0
         while self._waiting and len(batch) < MOST_PER_FLUSH:
             length = len(self._waiting[0][0].body)
             if batch and size + length > MOST_BYTES_PER_FLUSH:
@@ -173,8 +176,15 @@ class GroupCommit:
         connection = self._connections.get(number)
         if connection is None or connection.is_closed():
             connection = self._connections[number] = await connect(self._dsn)
+        now = datetime.now(UTC)
+        sources = {entry.source_id for entry in entries}
+        touch = not self._touched.issuperset(sources) or now >= self._touch_again_at
         columns: Any = zip(*entries, strict=True)
-        rows = await connection.fetch(_STATEMENT, datetime.now(UTC), self._max_retries, *columns)
+        rows = await connection.fetch(_STATEMENT, now, self._max_retries, len(sources), touch, *columns)
+        if touch:
+            if now >= self._touch_again_at:
+                self._touched, self._touch_again_at = set(), now + TOUCHED_FOR
+            self._touched |= sources
         return {
             row["place"]: Outcome(
                 row["outcome"],

@@ -5,9 +5,10 @@ Pure: the same function serves the accept path, an operator's replay and the tes
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -29,9 +30,9 @@ _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "
 REDACTED = "[redacted]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KnownSource:
-    """A source as the accept path needs it; the signing secret is in clear."""
+    """A source as the accept path needs it: `required` are canonical fields, the signing secret is in clear."""
 
     id: UUID
     brand_id: UUID
@@ -41,9 +42,18 @@ class KnownSource:
     api_key_hash: str
     signing_secret: bytes
     mapping: Mapping[str, str]
-    required_fields: tuple[str, ...]
+    required: tuple[str, ...]
     allowed_origins: frozenset[str]
-    adapter: Adapter
+
+    @cached_property
+    def adapter(self) -> Adapter:
+        """Return how this source is read."""
+        return adapter_of(self.kind)
+
+    @cached_property
+    def decisive(self) -> frozenset[str]:
+        """Return the fields on which the answer to a sender depends."""
+        return frozenset((*self.required, "first_name", "full_name", "email", "phone", "age"))
 
     @property
     def body_limit(self) -> int:
@@ -122,7 +132,7 @@ def judge(source: KnownSource, request: Request, document: Document | None) -> V
 
 
 def _judge_by_names(source: KnownSource, document: Document, known: dict[str, Any]) -> Verdict:
-    found = None if source.mapping else glance(document)
+    found = None if source.mapping else glance(document, source.decisive)
     if found is not None:
         values, problems = found
     else:
@@ -142,11 +152,10 @@ def _judge_by_names(source: KnownSource, document: Document, known: dict[str, An
 
 def missing(source: KnownSource, values: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return what this source requires and the lead lacks, by the name the sender would use (CAP-88)."""
-    required = source.required_fields or (LANDING_REQUIRES if source.kind == "landing" else ())
     lacking = {
         _inbound_name(source, name): ["Campo obbligatorio"]
-        for name in required
-        if values.get(_canonical(name)) in ("", None)
+        for name in source.required
+        if values.get(name) in ("", None)
     }
     if not lacking and not values.get("phone") and not values.get("email"):
         return {"telefono": ["Serve un telefono o un’e-mail"]}
@@ -210,7 +219,15 @@ def _rejected(
     return Verdict(REJECTED, 400, reason, error, details or {}, **known)
 
 
-def _canonical(name: str) -> str:
+def required_of(kind: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the canonical fields a source requires; a landing page asks for name and e-mail if nothing is said."""
+    if not names and kind == "landing":
+        return LANDING_REQUIRES
+    return tuple(canonical_name(name) for name in names)
+
+
+def canonical_name(name: str) -> str:
+    """Return the canonical field of a name, also of one from the landing form (`nome`); "" when it means none."""
     return name if name in LeadFields.__dataclass_fields__ else known_field(name)
 
 
@@ -230,11 +247,10 @@ _LANDING_NAMES = {
 
 
 def _inbound_name(source: KnownSource, name: str) -> str:
-    canonical = _canonical(name)
     for path, target in source.mapping.items():
-        if target == canonical:
+        if target == name:
             return path
-    return _LANDING_NAMES.get(canonical, name)
+    return _LANDING_NAMES.get(name, name)
 
 
 def _short(key: str) -> str:

@@ -14,7 +14,7 @@ import orjson
 
 from filiera.capture import group_commit
 from filiera.capture.adapters import usable_mapping
-from filiera.capture.intake import KnownSource, adapter_of
+from filiera.capture.intake import KnownSource, adapter_of, required_of
 from filiera.identity import vault
 
 FRESH_FOR_S = 0.5
@@ -88,9 +88,8 @@ def _source(row: asyncpg.Record) -> KnownSource:
         api_key_hash=row["api_key_hash"] or "",
         signing_secret=_clear(row["signing_secret"], row["id"]) or adapter.public_key,
         mapping=usable_mapping(orjson.loads(row["mapping"])),
-        required_fields=tuple(row["required_fields"]),
+        required=required_of(row["kind"], row["required_fields"]),
         allowed_origins=frozenset(row["allowed_origins"]),
-        adapter=adapter,
     )
 
 

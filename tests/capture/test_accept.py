@@ -593,16 +593,16 @@ def _take(owner: Any, source_id: Any, wanted: int, at: datetime) -> list[Any]:
         return [value] * wanted
 
     columns = [
-        [new_id() for _ in range(wanted)], of(source_id), of("r"), of(False), of("l"), of(at), of("POST"), of("/"),
+        [new_id() for _ in range(wanted)], of(source_id), of("r"), of(False), of("l"), of(at), of("/"),
         of("{}"), of(""), of(b""), of("h"), of("queued"), of(200), of("{}"), of(""), of(False), of(None), of(""),
         of(""), of(0), of(False),
     ]  # fmt: skip
     casts = (
-        "%s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], "
+        "%s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::text[], %s::timestamptz[], %s::text[], "
         "%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[], "
         "%s::boolean[], %s::text[], %s::text[], %s::text[], %s::int[], %s::boolean[]"
     )
-    return owner.execute(f"select * from capture_accept(%s, 3, {casts})", [at, *columns]).fetchall()
+    return owner.execute(f"select * from capture_accept(%s, 3, 1, false, {casts})", [at, *columns]).fetchall()
 
 
 def _owner() -> str:

@@ -85,8 +85,9 @@ def _leadgens(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
     for entry in _dicts(document.get("entry")):
         for change in _dicts(entry.get("changes")):
             value = change.get("value")
-            lead_id = text(value.get("leadgen_id"), 200) if isinstance(value, dict) else ""
-            if lead_id and change.get("field") == "leadgen":
+            if change.get("field") != "leadgen" or not isinstance(value, dict):
+                continue
+            if lead_id := text(value.get("leadgen_id"), 200):
                 yield lead_id, value
 
 
@@ -118,8 +119,7 @@ def _answers(field_data: Any) -> Iterator[Answer]:
     for item in _dicts(field_data):
         if name := text(item.get("name"), 1_000):
             values = item.get("values")
-            single = isinstance(values, list) and len(values) == 1
-            yield Answer(name, values[0] if single else values)
+            yield Answer(name, values[0] if isinstance(values, list) and len(values) == 1 else values)
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

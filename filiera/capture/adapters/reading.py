@@ -313,34 +313,43 @@ def read_lead(
 
 
 class Glance(NamedTuple):
-    """The canonical values of a document that has no mapping and nothing nested, and what its fields cannot hold."""
+    """The wanted values of a document without mapping and nesting, and those that their fields cannot hold."""
 
     values: dict[str, Any]
     problems: list[Problem]
 
 
-def glance(document: Mapping[str, Any]) -> Glance | None:
-    """Return what read_lead would find by names alone, or None when it takes a full reading.
+def glance(document: Mapping[str, Any], wanted: frozenset[str]) -> Glance | None:
+    """Return what read_lead would find for some fields by names alone, None when that takes a full reading.
 
-    The door asks this of every landing form; what is not canonical can wait for the worker.
+    The door asks this of every landing form, and only about what its answer depends on; the rest waits for the worker.
     """
-    values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for key, value in document.items():
+    for value in document.values():
         if isinstance(value, (dict, list)):
             return None
-        target = known_field(key)
-        if target in CANONICAL:
-            try:
-                said = converted(target, value)
-            except ValueError:
-                problems.append(Problem(key, target))
-                continue
-            if said is not None:
-                values.setdefault(target, said)
+    plan = _plan if len(document) <= _MOST_PLANNED else _plan.__wrapped__
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, target in plan(tuple(document), wanted):
+        try:
+            said = converted(target, document[key])
+        except ValueError:
+            problems.append(Problem(key, target))
+            continue
+        if said is not None:
+            values.setdefault(target, said)
     if FULL_NAME in values:
         values.setdefault("first_name", values[FULL_NAME])
     return Glance(values, problems)
+
+
+_MOST_PLANNED = 60  # keys of a form; a body with ten thousand is not worth remembering
+
+
+@lru_cache(maxsize=512)
+def _plan(keys: tuple[str, ...], wanted: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """Return which of these keys tell a wanted field: senders send the same form again and again."""
+    return tuple((key, target) for key in keys if (target := known_field(key)) in wanted)
 
 
 def reachable(leads: list[LeadFields]) -> list[LeadFields]:

@@ -29,8 +29,9 @@ $$
 
 ACCEPT = """
 create function capture_accept(
-    at timestamptz, max_retries int, ids uuid[], source_ids uuid[], request_ids text[], own_ids boolean[],
-    lead_ids text[], received timestamptz[], methods text[], paths text[], headers text[], content_types text[],
+    at timestamptz, max_retries int, sources int, touch boolean,
+    ids uuid[], source_ids uuid[], request_ids text[], own_ids boolean[],
+    lead_ids text[], received timestamptz[], paths text[], headers text[], content_types text[],
     bodies bytea[], body_hashes text[], statuses text[], http_statuses int[], responses text[], error_codes text[],
     lookups boolean[], addresses text[], user_agents text[], dedupe_keys text[], dedupe_windows_s int[],
     kept boolean[]
@@ -41,6 +42,7 @@ language plpgsql security definer set search_path = public, pg_temp as $$
 -- Returns rows only for requests that were not simply stored, by their place in the batch (from 1): `limited` (no
 -- token), `refused` (not to be kept, but it cost a token), `conflict` (the sender's own id with another body),
 -- `repeated` (stored before, with its answer), `duplicate` (stored now, as a repetition of another submission).
+-- `sources` is how many different ones there are; `touch` notes that they were used.
 #variable_conflict use_column
 declare
     entries int := cardinality(ids);
@@ -57,7 +59,7 @@ begin
     join capture_ratelimitbucket b on b.brand_id = s.brand_id and b.source_id = s.id
     where s.id = any(source_ids) order by s.id for update of b;
     get diagnostics n = row_count;
-    if n < (select count(distinct u.source_id) from unnest(source_ids) u(source_id)) then
+    if n < sources then
         insert into capture_ratelimitbucket (id, brand_id, source_id, tokens, max_tokens, refill_rate, last_refill_at)
         select gen_random_uuid(), s.brand_id, s.id, s.rate_limit_per_min, s.rate_limit_per_min,
                s.rate_limit_per_min, at
@@ -129,14 +131,14 @@ begin
             id, brand_id, source_id, request_id, lead_id, method, path, headers, content_type, body, body_hash,
             dedupe_key, needs_lookup, status, http_status, response, error_code, ip_address, user_agent, received_at,
             processed_at, queue_state, attempts, max_retries, visible_at, leased_by, last_error, dead_reason)
-        select e.id, s.brand_id, e.source_id, e.request_id, e.lead_id, e.method, e.path, e.headers::jsonb,
+        select e.id, s.brand_id, e.source_id, e.request_id, e.lead_id, 'POST', e.path, e.headers::jsonb,
             e.content_type, e.body, e.body_hash, e.dedupe_key, e.lookup, e.status, e.http_status, e.response::jsonb,
             e.error_code, e.address::inet, e.user_agent, e.received,
             null, case when e.status = 'queued' then 'ready' else 'done' end, 0, max_retries, e.received, '', '', ''
-        from unnest(ids, source_ids, request_ids, lead_ids, received, methods, paths, headers, content_types, bodies,
+        from unnest(ids, source_ids, request_ids, lead_ids, received, paths, headers, content_types, bodies,
                     body_hashes, statuses, http_statuses, responses, error_codes, lookups, addresses, user_agents,
                     dedupe_keys, kept) with ordinality
-             e(id, source_id, request_id, lead_id, received, method, path, headers, content_type, body, body_hash,
+             e(id, source_id, request_id, lead_id, received, path, headers, content_type, body, body_hash,
                status, http_status, response, error_code, lookup, address, user_agent, dedupe_key, kept, place)
         join capture_source s on s.id = e.source_id
         where e.kept and (admitted is null or admitted[e.place::int])
@@ -153,8 +155,9 @@ begin
         select from capture_submission q where q.id = any(written) and q.needs_lookup) then
         insert into procrastinate_jobs (queue_name, task_name) values ('default', 'capture.look_up');
     end if;
-    update capture_source s set last_used_at = at
-    where s.id = any(source_ids) and (s.last_used_at is null or s.last_used_at < at - interval '1 minute');
+    if touch then
+        update capture_source s set last_used_at = at where s.id = any(source_ids);
+    end if;
     if cardinality(written) = entries and firsts is null then
         return;
     end if;
