@@ -21,7 +21,7 @@ check: ready-dev  ## format, lint, types, direction of imports, migrations, tran
 	.venv/bin/ruff check .
 	$(CHECK_HOME) .venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
-	$(CHECK_HOME) .venv/bin/python -W ignore::RuntimeWarning -m django makemigrations --check --dry-run --settings filiera.settings
+	$(CHECK_HOME) FILIERA_DATABASE_ROLE=owner .venv/bin/python -W ignore::RuntimeWarning -m django makemigrations --check --dry-run --settings filiera.settings
 	.venv/bin/python -m filiera.platform.translations check
 
 bench: ready-dev  ## the figures of docs/bench.md on this machine; ONLY=Q-1,Q-2 narrows it
