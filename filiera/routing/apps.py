@@ -8,7 +8,9 @@ class RoutingConfig(AppConfig):
     label = "routing"
 
     def ready(self) -> None:
-        """Choose which areas log in detail."""
-        from filiera.routing import areas
+        """Choose which areas log in detail, and tell this room's part of every person's thread."""
+        from filiera.contacts import timeline as threads
+        from filiera.routing import areas, timeline
 
+        threads.register("routing", timeline.read)
         areas.enable(os.environ.get("FILIERA_DEBUG_AREAS", ""))

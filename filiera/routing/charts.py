@@ -34,7 +34,10 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
-    """A line in hundredths over days. `worst` and `last` are the dots that carry their value in words."""
+    """A line in hundredths over days. `worst` and `last` are the dots that carry their value in words.
+
+    `last_text_y` is "" where the words would cover those of a threshold.
+    """
 
     points: str
     dots: Sequence[Dot]
@@ -44,6 +47,7 @@ class LineChart:
     worst: Dot | None
     worst_text_y: str
     last: Dot | None
+    last_text_y: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ def line_chart(
         if worst_dot
         else "",
         last=dots[-1] if dots else None,
+        last_text_y=_beside(dots[-1], y(good), y(alert)) if dots else "",
     )
 
 
@@ -250,6 +255,10 @@ def week(
 
 def _at(value: float) -> str:
     return f"{value:.1f}"
+
+
+def _beside(dot: Dot, *taken: float) -> str:
+    return _at(float(dot.y) + 4) if all(abs(float(dot.y) - y) > 12 for y in taken) else ""
 
 
 def _day_x(day: int) -> int:

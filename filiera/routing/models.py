@@ -158,7 +158,6 @@ class Process(BrandRow):
             ),
             models.Index(fields=["brand_id", "-created_at", "-id"], name="process_latest"),
             models.Index(fields=["brand_id", "contact", "-created_at"], name="process_by_contact"),
-            models.Index(fields=["brand_id", "submission"], name="process_by_submission"),
         ]
 
 

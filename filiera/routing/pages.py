@@ -271,7 +271,7 @@ def _note(line: queries.AgentLine, here: datetime) -> str:
         parts.append(_("interno %(n)s") % {"n": line.agent.extension})
     leave = line.agent.on_leave_until
     if leave and leave >= here.date():
-        parts.append(_("assente fino al %(day)s") % {"day": date_format(leave, "j F")})
+        parts.append(_("assente fino al %(day)s") % {"day": formats.day_month(leave)})
     elif line.excluded == rules.Excluded.OUT_OF_HOURS:
         hours = rules.read_hours(line.agent.schedule)
         back = rules.next_open(hours, here, here.tzinfo)  # type: ignore[arg-type]
@@ -407,6 +407,7 @@ class AgentShare:
 
     @property
     def success_percent(self) -> str:
+        """Return the share that got a call, a dash of none."""
         return formats.percent(self.succeeded, self.assigned, 0)
 
 
@@ -452,9 +453,8 @@ def figures(request: HttpRequest) -> HttpResponse:
             "calls": found.started,
             "answered_percent": _share_text(found.answered, found.started),
             "answered_verdict": _answer_verdict(found.answered, found.started),
-            "idle_s": found.no_agent_minutes * 60,
+            "idle_minutes": found.no_agent_minutes,
             "idle_verdict": _idle_verdict(found.no_agent_minutes, analytics["errorsByType"]),
-            "idle_when": "",
         },
         "opening": _figures_opening(started, total),
         "remark": _figures_remark(found.wait_median_s),
@@ -550,14 +550,22 @@ def _figures_opening(started: int, total: int) -> str:
             "%(part)s lead su %(whole)s hanno ricevuto una chiamata.",
             started,
         ) % {"part": started, "whole": total}
-    tenths = round(started * 10 / total)
     if started == total:
         return _("Tutti i lead ricevono una chiamata.")
     if not started:
         return _("Nessun lead riceve una chiamata.")
-    return ngettext(
-        "Un lead su dieci riceve una chiamata.", "%(n)s lead su dieci ricevono una chiamata.", max(tenths, 1)
-    ) % {"n": max(tenths, 1)}
+    tenths = (
+        _("Un lead su dieci riceve una chiamata."),
+        _("Due lead su dieci ricevono una chiamata."),
+        _("Tre lead su dieci ricevono una chiamata."),
+        _("Quattro lead su dieci ricevono una chiamata."),
+        _("Metà dei lead riceve una chiamata."),
+        _("Sei lead su dieci ricevono una chiamata."),
+        _("Sette lead su dieci ricevono una chiamata."),
+        _("Otto lead su dieci ricevono una chiamata."),
+        _("Nove lead su dieci ricevono una chiamata."),
+    )
+    return tenths[min(max(round(started * 10 / total), 1), 9) - 1]
 
 
 def _figures_remark(median_s: float | None) -> str:
@@ -580,7 +588,7 @@ def _days_chart(days: list[dict[str, Any]]) -> charts.LineChart:
     for day in days:
         at = date.fromisoformat(day["date"])
         percent = formats.percent(day["successfulCalls"], day["totalProcesses"])
-        shares.append(charts.Share(str(at.day), _percent_of(day), f"{date_format(at, 'j F')}: {percent}"))
+        shares.append(charts.Share(str(at.day), _percent_of(day), f"{formats.day_month(at)}: {percent}"))
     return charts.line_chart(
         shares,
         good=GOOD_PERCENT,
@@ -617,7 +625,7 @@ def _days_title(days: list[dict[str, Any]]) -> str:
     worst = min(known, key=lambda day: _percent_of(day) or 0)
     return _("Lead chiamati giorno per giorno: minimo %(low)s il %(day)s, ultimo giorno %(last)s") % {
         "low": formats.percent(worst["successfulCalls"], worst["totalProcesses"]),
-        "day": date_format(date.fromisoformat(worst["date"]), "j F"),
+        "day": formats.day_month(date.fromisoformat(worst["date"])),
         "last": _last_text(days),
     }
 

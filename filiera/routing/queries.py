@@ -375,16 +375,17 @@ def _seconds(span: timedelta) -> int:
 
 def process_for(*, submission_id: UUID) -> Process | None:
     """Return the call process of a submission's first lead; for a lead that came again, the one it already had."""
-    found = Process.objects.select_related("agent").filter(submission_id=submission_id).order_by("created_at")
-    if (process := found.first()) is not None:
-        return process
-    contact_id = (
-        LeadEvent.objects.filter(submission_id=submission_id).values_list("contact_id", flat=True).first()
+    processes = Process.objects.select_related("agent")
+    events = list(
+        LeadEvent.objects.filter(submission_id=submission_id)
+        .order_by("received_at", "id")
+        .values_list("id", "contact_id")
     )
-    if contact_id is None:
+    if not events:
         return None
-    under_way = Process.objects.select_related("agent").filter(contact_id=contact_id)
-    return under_way.exclude(state=Process.State.DONE).order_by("-created_at").first()
+    own = processes.filter(lead_event_id__in=[event_id for event_id, _contact_id in events])
+    under_way = processes.filter(contact_id=events[0][1]).exclude(state=Process.State.DONE)
+    return own.order_by("created_at").first() or under_way.order_by("-created_at").first()
 
 
 def processes_of(contact_id: UUID) -> list[Process]:

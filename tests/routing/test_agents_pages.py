@@ -104,7 +104,7 @@ def test_an_agents_hours_weight_and_leave_are_saved_as_typed(signed_in, ada, bea
     saved = fresh(one)
     assert saved.weight == 2
     assert saved.schedule == {"mon": [["09:00", "13:00"], ["14:00", "18:00"]]}
-    assert saved.skills == ["premium", "inglese"]
+    assert saved.skills == ["inglese", "premium"]
     assert saved.on_leave_until == date(2026, 12, 24)
     assert saved.user_id == bea.pk
 

@@ -505,10 +505,6 @@ class Migration(migrations.Migration):
             model_name="process",
             index=models.Index(fields=["brand_id", "contact", "-created_at"], name="process_by_contact"),
         ),
-        migrations.AddIndex(
-            model_name="process",
-            index=models.Index(fields=["brand_id", "submission"], name="process_by_submission"),
-        ),
         migrations.AddConstraint(
             model_name="process",
             constraint=models.UniqueConstraint(fields=("brand_id", "number"), name="process_number_once"),
