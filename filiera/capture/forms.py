@@ -59,6 +59,7 @@ class SourceFields(forms.Form):
         queryset=MarketingSource.objects.none(), required=False, empty_label=gettext_lazy("nessuna")
     )
     signing_secret = forms.CharField(required=False, max_length=500, widget=forms.PasswordInput)
+    access_token = forms.CharField(required=False, max_length=1000, widget=forms.PasswordInput)
     required_fields = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
     auto_call = forms.BooleanField(required=False, initial=True)
     allowed_origins = forms.CharField(
@@ -82,9 +83,15 @@ class SourceFields(forms.Form):
                 "form-check-input" if name == "required_fields" else looks.get(name, "form-control")
             )
             field.widget.attrs.setdefault("autocomplete", "off")
-            if name in self.errors:
-                field.widget.attrs["class"] += " is-invalid"
-                field.widget.attrs |= {"aria-invalid": "true", "aria-describedby": f"id_{name}_error"}
+
+    def full_clean(self) -> None:
+        """Check everything, and mark the fields at fault for who sees and for who listens."""
+        super().full_clean()
+        for name in self.errors:
+            if name in self.fields:
+                attributes = self.fields[name].widget.attrs
+                attributes["class"] = f"{attributes.get('class', '')} is-invalid"
+                attributes |= {"aria-invalid": "true", "aria-describedby": f"id_{name}_error"}
 
     def clean_allowed_origins(self) -> list[str]:
         """Return the origins, one per line. Raises ValidationError for what is no web address."""
@@ -127,8 +134,9 @@ class SourceFields(forms.Form):
         }
         if given["auth_mode"]:
             fields["auth_mode"] = given["auth_mode"]
-        if given["signing_secret"]:
-            fields["signing_secret"] = given["signing_secret"]
+        for secret in ("signing_secret", "access_token"):
+            if given[secret]:
+                fields[secret] = given[secret]
         return fields
 
 

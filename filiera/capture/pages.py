@@ -109,7 +109,7 @@ def new(request: HttpRequest) -> HttpResponse:
         except Refused as refusal:
             forms.tell(form, refusal)
         else:
-            if not key:
+            if not _has_key(source):
                 return redirect("source-address", source.pk)
             return _source_page(request, source, "address", {"new_key": key})
     context = {"page": "sources", "form": form, "kinds": forms.kinds()}
@@ -248,8 +248,7 @@ def _source_page(
         "source": one,
         "kind": _kind(one.kind),
         "requests": requests,
-        "has_key": one.auth_mode
-        in {Source.AuthMode.API_KEY, Source.AuthMode.PATH_TOKEN, Source.AuthMode.BODY_KEY},
+        "has_key": _has_key(one),
         "tab": tab,
         "parts": _parts(one, requests),
         "now": now,
@@ -257,6 +256,7 @@ def _source_page(
     }
     if tab == "mapping":
         context |= _mapping_context(one, stored, pairs)
+        context["snippets"] = snippets.of(one)
     if tab == "address":
         context |= {
             "address": snippets.address(one, extra.get("new_key", "")),
@@ -275,6 +275,7 @@ def _mapping_context(
     wrong = [row.path for row in result.rows if row.problem]
     named = {field for field, _path in pairs}
     return {
+        "source": one,
         "stored": stored,
         "trial": result,
         "unused_more": max(len(result.unused) - 8, 0),
@@ -363,12 +364,38 @@ def _history(one: Source) -> list[Entry]:
 
 
 def _deed(event: Event) -> tuple[str, str]:
+    if event.kind == "source.changed":
+        words = _field_words()
+        what = ", ".join(words.get(name, name) for name in event.data.get("fields", []))
+        return "pencil", _("ha cambiato: %(what)s") % {"what": what}
     return {
         "source.created": ("plug-connected", _("ha collegato la fonte")),
         "source.key_rotated": ("key", _("ha cambiato la chiave")),
-        "source.changed": ("pencil", _("ha cambiato le impostazioni")),
-        "source.deleted": ("trash", _("ha tolto la fonte")),
     }.get(event.kind, ("", ""))
+
+
+def _field_words() -> dict[str, str]:
+    return {
+        "auth_mode": _("la prova di chi invia"),
+        "rate_limit_per_min": _("il limite al minuto"),
+        "mapping": _("la mappatura"),
+        "required_fields": _("i campi richiesti"),
+        "allowed_origins": _("i siti permessi"),
+        "marketing_source_id": _("la provenienza"),
+        "auto_call": _("la chiamata automatica"),
+        "is_active": _("attiva o sospesa"),
+        "signing_secret": _("il segreto della firma"),
+        "access_token": _("il gettone di accesso"),
+        "form": _("il modulo"),
+        "label": _("il nome che si legge"),
+    }
+
+
+def _has_key(one: Source) -> bool:
+    """Say whether a sender types this source's key somewhere: for Meta it is the verify token of the handshake."""
+    if one.auth_mode == Source.AuthMode.SIGNATURE:
+        return one.kind == "meta"
+    return one.auth_mode != Source.AuthMode.PUBLIC
 
 
 def _kind(kind: str) -> str:
@@ -427,8 +454,7 @@ def log(request: HttpRequest) -> HttpResponse:
         % {"n": len(rows)},
         "older_href": f"?{_with(query, before=older, id='')}" if older else "",
         "cause": inbound.common_cause(rows) if wanted.view == "dead" else None,
-        "requeue_all_label": ngettext("Riproponi l’unica", "Riproponi tutte e %(n)s", len(rows))
-        % {"n": _all(rows, older)},
+        "requeue_all_label": _requeue_all_label(wanted.view, rows, older),
         "one": _detail(one) if one else None,
         "close_href": f"?{_with(query, id='')}",
     }
@@ -447,33 +473,43 @@ def requeue(request: HttpRequest) -> HttpResponse:
     """Offer requests again: one, the chosen ones, or all that were set aside."""
     principal = demand(request, "manage_intake")
     now = timezone.now()
-    if request.POST.get("all"):
+    again, refused = 0, ""
+    if request.POST.get("all") == "rejected":
+        again = commands.replay_all(actor=principal.user, now=now)
+        refused = "" if again else _("Nessuna si lascia ancora leggere: prima correggi la mappatura.")
+    elif request.POST.get("all"):
         again = commands.requeue_all(actor=principal.user, now=now)
     else:
         texts = (
             [request.POST["one"]] if request.POST.get("one") else request.POST.getlist("id")[:_MOST_AT_ONCE]
         )
-        again = 0
+        refused = "" if texts else _("Scegli almeno una richiesta.")
         for submission_id in filter(None, map(_uuid_or_none, texts)):
-            again += _again(submission_id, principal.user, now)
-    if again:
-        messages.success(
-            request,
-            ngettext("%(n)s richiesta riproposta.", "%(n)s richieste riproposte.", again) % {"n": again},
-        )
-    else:
-        messages.info(request, _("Scegli almeno una richiesta."))
+            try:
+                _again(submission_id, principal.user, now)
+                again += 1
+            except Missing:
+                raise
+            except Refused as refusal:
+                refused = str(refusal)
+    done = (
+        ngettext("%(n)s richiesta riproposta.", "%(n)s richieste riproposte.", again) % {"n": again}
+        if again
+        else ""
+    )
+    messages.add_message(
+        request, messages.SUCCESS if again else messages.WARNING, " ".join(filter(None, (done, refused)))
+    )
     return _back(request)
 
 
-def _again(submission_id: UUID, actor: User, now: datetime) -> int:
+def _again(submission_id: UUID, actor: User, now: datetime) -> None:
     """Requeue what was set aside; of anything else make a new request from the stored one."""
     submission = _submission(submission_id)
     if submission.status == Submission.Status.DEAD:
         commands.requeue(submission_id=submission.pk, actor=actor, now=now)
     else:
         commands.replay(submission_id=submission.pk, actor=actor, now=now)
-    return 1
 
 
 @require_POST
@@ -499,6 +535,16 @@ def undo_discard(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     return redirect(f"{reverse('inbound')}?view=dead")
 
 
+def _requeue_all_label(view: str, rows: Sequence[Submission], older: str) -> str:
+    """Return the words of the button that offers everything in a view again, "" where there is none."""
+    if view == "rejected":
+        return _("Riproponi quelle che ora si leggono")
+    if view != "dead":
+        return ""
+    count = f"{len(rows)}+" if older else str(len(rows))
+    return ngettext("Riproponi l’unica", "Riproponi tutte e %(n)s", len(rows)) % {"n": count}
+
+
 def _detail(submission: Submission) -> dict[str, Any]:
     document = trial.document_of(submission)
     guesses = inbound.guesses(submission)
@@ -519,7 +565,7 @@ def _detail(submission: Submission) -> dict[str, Any]:
         "steps": inbound.steps_of(submission),
         "links": inbound.links(submission.pk),
         "may_replay": status != Submission.Status.QUEUED,
-        "may_discard": status == Submission.Status.DEAD,
+        "may_discard": status in {Submission.Status.DEAD, Submission.Status.REJECTED},
     }
 
 
@@ -529,7 +575,7 @@ def _row(submission: Submission, query: QueryDict, now: datetime) -> dict[str, A
         "source": submission.source.name,
         "what": inbound.what_became(submission, now),
         "tries": inbound.tries_of(submission),
-        "href": f"?{_with(query, id=str(submission.pk))}#one",
+        "href": f"?{_with(query, id=str(submission.pk))}",
         "is_today": timezone.localdate(submission.received_at) == timezone.localdate(now),
         "may_replay": submission.status in {Submission.Status.DEAD, Submission.Status.REJECTED},
     }
@@ -599,7 +645,7 @@ def _filters(query: QueryDict) -> list[Filter]:
         "reason": (_("Motivo"), inbound.reasons()),
     }
     return [
-        Filter(label, values[query[name]], f"?{_with(query, **{name: ''}, before='')}")
+        Filter(label, values[query.get(name, "")], f"?{_with(query, **{name: ''}, before='')}")
         for name, (label, values) in words.items()
         if query.get(name) in values
     ]
@@ -615,10 +661,6 @@ def _with(query: QueryDict, **changes: str) -> str:
         name: query[name] for name in ("view", "since", "source", "reason", "before", "id") if query.get(name)
     }
     return urlencode({name: value for name, value in (kept | changes).items() if value})
-
-
-def _all(rows: Sequence[Submission], older: str) -> str:
-    return f"{len(rows)}+" if older else str(len(rows))
 
 
 def _uuid_or_none(text: str) -> UUID | None:

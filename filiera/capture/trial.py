@@ -5,9 +5,12 @@ Nothing is written. What only later rooms know (who the person is, who would be 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
+from django.utils import timezone
+from django.utils.dateformat import format as date_format
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -55,10 +58,11 @@ _PROBE = "custom.\N{MIDDLE DOT}"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One sentence of the trial. `level` is ok, warn or bad; `icon` overrides the one of the level."""
+    """One sentence of the trial. `level` is ok, warn or bad; `href` leads to what the sentence is about."""
 
     level: str
     text: str
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +248,7 @@ def _row(
         )
         return Row(field, label, path, _value(lead, field) or text(there.get(path), _LONGEST_SHOWN), problem)
     guess = _guess(field, path, there)
-    problem = _("Non c’è. Forse %(path)s?") % {"path": guess} if guess else _("Non c’è in questa richiesta")
+    problem = _("Non c’è, forse %(path)s") % {"path": guess} if guess else _("Non c’è in questa richiesta")
     return Row(field, label, path, "", problem)
 
 
@@ -262,6 +266,8 @@ def _value(lead: LeadFields | None, field: str) -> str:
     if field.startswith("custom."):
         return text(lead.custom.get(field.removeprefix("custom.")), _LONGEST_SHOWN)
     value = getattr(lead, field, "")
+    if isinstance(value, datetime):
+        return date_format(timezone.localtime(value), "j/n, G:i")
     return "" if value in (None, False) else text(value, _LONGEST_SHOWN) if value is not True else _("sì")
 
 
@@ -294,12 +300,13 @@ def _checks(source: Source, rows: Sequence[Row], lead: LeadFields | None, refusa
             )
     for row in rows:
         if row.problem and row.path:
-            saved = _(" Il lead entra lo stesso.") if lead else ""
-            yield Check(
-                "warn",
-                _("%(label)s: %(path)s. %(problem)s.%(saved)s")
-                % {"label": row.label, "path": row.path, "problem": row.problem.rstrip("."), "saved": saved},
-            )
+            words = {"label": row.label, "path": row.path, "problem": row.problem}
+            if lead:
+                yield Check(
+                    "warn", _("%(label)s, da %(path)s: %(problem)s. Il lead entra lo stesso.") % words
+                )
+            else:
+                yield Check("warn", _("%(label)s, da %(path)s: %(problem)s.") % words)
 
 
 def refusals() -> dict[str, str]:
