@@ -172,11 +172,11 @@ class Column:
         )
 
 
-_notes: list[Callable[[Sequence[UUID]], dict[UUID, Note]]] = []
+_notes: list[Callable[[Sequence[UUID], UUID], dict[UUID, Note]]] = []
 
 
-def also_note(read: Callable[[Sequence[UUID]], dict[UUID, Note]]) -> None:
-    """Let a later room say what is going on with people right now: contact ids in, notes by contact id out."""
+def also_note(read: Callable[[Sequence[UUID], UUID], dict[UUID, Note]]) -> None:
+    """Let a later room say what is going on with people right now: contact ids and who looks in, notes out."""
     _notes.append(read)
 
 
@@ -328,14 +328,14 @@ def _cards(
             given,
         )
         rows = cursor.fetchall()
-    live = _live_notes([row[2] for row in rows])
+    live = _live_notes([row[2] for row in rows], me)
     return [_card(row, live.get(row[2]), me=me, now=now) for row in rows]
 
 
-def _live_notes(contact_ids: Sequence[UUID]) -> dict[UUID, Note]:
+def _live_notes(contact_ids: Sequence[UUID], me: UUID) -> dict[UUID, Note]:
     found: dict[UUID, Note] = {}
     for read in _notes if contact_ids else ():
-        found |= read(contact_ids)
+        found |= read(contact_ids, me)
     return found
 
 
@@ -385,7 +385,7 @@ def _card(row: Sequence[Any], live: Note | None, *, me: UUID, now: datetime) -> 
 def _next(kind: str | None, scheduled_at: datetime | None, waiting_until: date | None, now: datetime) -> Note:
     if waiting_until:
         return Note(
-            "", "player-pause", _("Aspetta fino al %(day)s") % {"day": date_format(waiting_until, "j F")}
+            "", "player-pause", _("Aspetta fino al %(day)s") % {"day": formats.day_month(waiting_until)}
         )
     if kind is None:
         return Note("is-none", "circle-dashed", _("Nessuna attività"))

@@ -3,7 +3,7 @@
 Italian formats are those of the workspace: `1.140,00 €`, whole amounts `1.140 €`, `13/10, 10:37`, `31 min`.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import TypeAlias
@@ -11,8 +11,8 @@ from typing import TypeAlias
 from django.utils import formats as localised
 from django.utils import timezone
 from django.utils.dateformat import format as date_format
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 Number: TypeAlias = int | float | Decimal | Fraction
 
@@ -93,6 +93,13 @@ def moment(at: datetime, now: datetime) -> str:
     if there.year == here.year:
         return f"{date_format(there, 'j/n')}, {hour}"
     return date_format(there, "j/n/Y")
+
+
+def day_month(value: date) -> str:
+    """Return a day without its year: `9 novembre`, `9 November`."""
+    text = date_format(value, "j F")
+    # Django capitalises the months of every language; Italian does not.
+    return text.lower() if get_language() != "en" else text
 
 
 def initials(name: str) -> str:

@@ -13,6 +13,7 @@ for _filter in (
     formats.span,
     formats.ago,
     formats.moment,
+    formats.day_month,
     formats.initials,
 ):
     register.filter(_filter.__name__, _filter)
