@@ -1,14 +1,12 @@
 """The list of leads: what its address asks for, the rows of a page, and the counts of the ready-made views."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, Value
-from django.db.models.fields import BooleanField
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -16,19 +14,16 @@ from django.utils.translation import gettext as _
 from filiera.capture.models import MarketingSource
 from filiera.contacts import phones
 from filiera.contacts.models import Contact, ContactPhone, LeadState
-from filiera.contacts.rules import folded
 from filiera.identity.models import User, UserRole
+from filiera.pipeline import queries as pipeline
 from filiera.pipeline.models import Activity, Deal, LeadEvent
+from filiera.pipeline.queries import Cursor, LeadFilter, LeadRow
 from filiera.platform import formats
 from filiera.workspace import calls
 from filiera.workspace.calls import Outcome
 
 PAGE = 50
-COUNTED_TO = 10_000
-"""Counts are exact up to here, then "10.000+" (UI-24)."""
-
 DAYS = {"oggi": 0, "7": 7, "30": 30, "90": 90}
-ACTIVE = (LeadState.NUOVO, LeadState.IN_CONTATTO, LeadState.CALDO, LeadState.ATTESA_ORDINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +34,7 @@ class Asked:
     arrived: str = ""
     source: UUID | None = None
     owner: str = ""  # "io", "nessuno" or a user's id
+    returning: bool = False
     no_next: bool = False
     text: str = ""
 
@@ -51,6 +47,7 @@ class Asked:
             arrived=query.get("arrivato", "") if query.get("arrivato") in DAYS else "",
             source=_uuid(query.get("fonte", "")),
             owner=owner if owner in {"io", "nessuno"} or _uuid(owner) else "",
+            returning=query.get("ritorna") == "si",
             no_next=query.get("prossima") == "nessuna",
             text=query.get("q", "").replace("\x00", "").strip()[:100],
         )
@@ -60,13 +57,31 @@ class Asked:
         """Return the query of the address that asks for this."""
         pairs: list[tuple[str, str]] = [("stato", state) for state in self.states]
         pairs += [("arrivato", self.arrived), ("fonte", str(self.source or "")), ("titolare", self.owner)]
-        pairs += [("prossima", "nessuna" if self.no_next else ""), ("q", self.text)]
-        kept = [(name, value) for name, value in pairs if value]
+        pairs += [
+            ("ritorna", "si" if self.returning else ""),
+            ("prossima", "nessuna" if self.no_next else ""),
+        ]
+        kept = [(name, value) for name, value in [*pairs, ("q", self.text)] if value]
         return f"?{urlencode(kept)}" if kept else "?"
 
     @property
     def is_filtered(self) -> bool:
         return self != Asked()
+
+    def wanted(self, *, me: User, now: datetime) -> LeadFilter:
+        """Return the filter this means for one person at one moment."""
+        local = timezone.localtime(now)
+        midnight = datetime.combine(local.date(), time.min, local.tzinfo)
+        owners = {"": (), "io": (me.pk,), "nessuno": (None,)}
+        return LeadFilter(
+            states=self.states,
+            marketing_source_ids=(self.source,) if self.source else (),
+            owner_ids=owners[self.owner] if self.owner in owners else (UUID(self.owner),),
+            arrived_from=midnight - timedelta(days=DAYS[self.arrived]) if self.arrived else None,
+            text=self.text,
+            only_returning=self.returning,
+            without_next_activity=self.no_next,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +105,15 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One lead of the list."""
+    """One lead of the list and how its last call went."""
 
     contact: Contact
     phone: ContactPhone | None
     event: LeadEvent | None
     deal: Deal | None
-    outcome: Outcome | None
     next_activity: Activity | None
+    outcome: Outcome | None
+    returns: bool
     mine: bool
 
     @property
@@ -112,125 +128,63 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of rows. `after` is the key of the next page, empty on the last."""
+    """A page of rows. `total` sums the amounts shown; `after` is the key of the next page, empty on the last."""
 
     rows: Sequence[Row]
-    count: str
     total: Decimal
     after: str
-    chips: Sequence[Chip] = field(default=())
 
 
 def page(asked: Asked, *, me: User, after: str = "", now: datetime) -> Page:
     """Read one page in a fixed number of statements, newest arrival first."""
-    found = leads(asked, me=me, now=now)
-    here = _from_key(found, after).select_related("assigned_user", "marketing_source")
-    contacts = list(here.order_by("-last_lead_at", "-id")[: PAGE + 1])
-    rows = rows_of(contacts[:PAGE], me=me.id, now=now)
+    found = pipeline.lead_page(asked.wanted(me=me, now=now), limit=PAGE, after=Cursor.read(after))
+    rows = with_calls(found.rows, me=me.pk, now=now)
     return Page(
         rows=rows,
-        count=counted(found),
         total=sum((row.deal.amount for row in rows if row.deal and row.deal.amount), Decimal(0)),
-        after=key_of(contacts[PAGE - 1]) if len(contacts) > PAGE else "",
-        chips=chips(asked),
+        after=str(found.next or ""),
     )
 
 
-def leads(asked: Asked, *, me: User, now: datetime) -> QuerySet[Contact]:
-    """Return the people the address asks for, without order. Only comparisons that use an index under row security."""
-    found = Contact.objects.filter(deleted_at__isnull=True, merged_into__isnull=True)
-    if asked.states:
-        found = found.filter(status__in=asked.states)
-    if asked.arrived:
-        midnight = datetime.combine(timezone.localtime(now).date(), time.min, timezone.localtime(now).tzinfo)
-        found = found.filter(last_lead_at__gte=midnight - timedelta(days=DAYS[asked.arrived]))
-    if asked.source:
-        found = found.filter(marketing_source=asked.source)
-    if asked.owner:
-        found = found.filter(assigned_user=_owner(asked.owner, me))
-    if asked.no_next:
-        planned = Activity.objects.filter(contact=OuterRef("pk"), status=Activity.Status.PLANNED)
-        found = found.filter(~Exists(planned))
-    return found.filter(matching(asked.text)) if asked.text else found
+def rows_of(contact_ids: Sequence[UUID], *, me: UUID, now: datetime) -> list[Row]:
+    """Return the rows of some people, in the order given."""
+    return with_calls(pipeline.lead_rows(contact_ids), me=me, now=now)
 
 
-def matching(text: str) -> Q:
-    """Return who a text may mean: a number, an e-mail or the beginning of a name."""
-    beginning = Value(folded(text))
-    meant = Q(StartsWith(F("name_key"), beginning)) | Q(StartsWith(F("surname_key"), beginning))
-    if "@" in text:
-        meant |= Q(email_norm=text.strip().lower())
-    if sum(character.isdigit() for character in text) >= 6:
-        numbers = ContactPhone.objects.filter(phone_norm=phones.normalise(text).normalised, is_active=True)
-        meant |= Q(pk__in=numbers.values("contact"))
-    return meant
-
-
-class StartsWith(Func):
-    """`starts_with(text, prefix)`: leakproof, unlike LIKE, so the index works under row security."""
-
-    function = "starts_with"
-    output_field = BooleanField()
-
-
-def rows_of(contacts: Sequence[Contact], *, me: UUID, now: datetime) -> list[Row]:
-    """Return the rows of some people, with one statement for each thing beside them."""
-    ids = [contact.pk for contact in contacts]
-    numbers = {
-        phone.contact_id: phone
-        for phone in ContactPhone.objects.filter(contact__in=ids, is_active=True).order_by(
-            "is_primary", "created_at"
-        )
-    }
-    events = {
-        event.contact_id: event
-        for event in LeadEvent.objects.filter(contact__in=ids, archived=False)
-        .order_by("contact", "-received_at")
-        .distinct("contact")
-    }
-    deals = {
-        deal.contact_id: deal
-        for deal in Deal.objects.filter(contact__in=ids).order_by("contact", "-opened_at").distinct("contact")
-    }
-    planned = {
-        activity.contact_id: activity
-        for activity in Activity.objects.filter(contact__in=ids, status=Activity.Status.PLANNED)
-        .order_by("contact", "scheduled_at")
-        .distinct("contact")
-    }
-    processes = calls.latest_processes(ids)
+def with_calls(leads: Sequence[LeadRow], *, me: UUID, now: datetime) -> list[Row]:
+    """Put beside each lead how its last call went, in two statements."""
+    processes = calls.latest_processes([lead.contact.pk for lead in leads])
     attempts = calls.latest_attempts(processes.values())
     return [
         Row(
-            contact=contact,
-            phone=numbers.get(contact.pk),
-            event=events.get(contact.pk),
-            deal=deals.get(contact.pk),
+            contact=lead.contact,
+            phone=lead.phone,
+            event=lead.event,
+            deal=lead.deal,
+            next_activity=lead.next_activity,
             outcome=calls.outcome(process, attempts.get(process.pk) if process else None, me=me, now=now),
-            next_activity=planned.get(contact.pk),
-            mine=contact.assigned_user_id == me,
+            returns=lead.is_returning,
+            mine=lead.contact.assigned_user_id == me,
         )
-        for contact in contacts
-        for process in [processes.get(contact.pk)]
+        for lead in leads
+        for process in [processes.get(lead.contact.pk)]
     ]
 
 
 def views(asked: Asked, *, me: User, now: datetime) -> list[View]:
-    """Return the ready-made views with their counts; the one in force is marked."""
+    """Return the ready-made views with their counts; what is asked stands last when it is none of them."""
     ready = [
         (_("Tutti"), Asked()),
         (_("I miei da chiamare"), Asked(owner="io", states=(LeadState.NUOVO, LeadState.IN_CONTATTO))),
         (_("Caldi"), Asked(states=(LeadState.CALDO, LeadState.ATTESA_ORDINE))),
-        (_("Di nessuno"), Asked(owner="nessuno", states=ACTIVE)),
+        (_("Nuovi di nessuno"), Asked(owner="nessuno", states=(LeadState.NUOVO,))),
+        (_("Ritornano"), Asked(returning=True)),
         (_("Arrivati oggi"), Asked(arrived="oggi")),
     ]
+    if all(question != asked for _label, question in ready):
+        ready.append((_("Questa ricerca"), asked))
     return [
-        View(
-            label=label,
-            address=question.address,
-            count=counted(leads(question, me=me, now=now)),
-            is_current=question == asked,
-        )
+        View(label, question.address, counted(question, me=me, now=now), question == asked)
         for label, question in ready
     ]
 
@@ -242,14 +196,14 @@ def chips(asked: Asked) -> list[Chip]:
         words = ", ".join(str(LeadState(state).label) for state in asked.states)
         found.append(Chip(_("Stato"), words, replace(asked, states=()).address))
     if asked.arrived:
-        found.append(
-            Chip(_("Arrivato"), str(dict(arrivals())[asked.arrived]), replace(asked, arrived="").address)
-        )
+        found.append(Chip(_("Arrivato"), dict(arrivals())[asked.arrived], replace(asked, arrived="").address))
     if asked.source:
         name = MarketingSource.objects.filter(pk=asked.source).values_list("name", flat=True).first()
         found.append(Chip(_("Fonte"), name or _("sconosciuta"), replace(asked, source=None).address))
     if asked.owner:
         found.append(Chip(_("Titolare"), _owner_words(asked.owner), replace(asked, owner="").address))
+    if asked.returning:
+        found.append(Chip(_("Richieste"), _("più di una"), replace(asked, returning=False).address))
     if asked.no_next:
         found.append(Chip(_("Prossima attività"), _("nessuna"), replace(asked, no_next=False).address))
     if asked.text:
@@ -260,7 +214,7 @@ def chips(asked: Asked) -> list[Chip]:
 def without_one(asked: Asked, *, me: User, now: datetime) -> list[tuple[Chip, str]]:
     """Return, for an empty list, each filter with how many leads there are without it (UI-43)."""
     return [
-        (chip, counted(leads(Asked.read(QueryDict(chip.without.removeprefix("?"))), me=me, now=now)))
+        (chip, counted(Asked.read(QueryDict(chip.without.removeprefix("?"))), me=me, now=now))
         for chip in chips(asked)
     ]
 
@@ -280,33 +234,10 @@ def colleagues() -> list[User]:
     return list(User.objects.filter(pk__in=UserRole.objects.values("user"), is_active=True).order_by("name"))
 
 
-def counted(found: QuerySet[Contact]) -> str:
-    """Return how many, exact up to 10.000."""
-    n = found.order_by()[: COUNTED_TO + 1].count()
-    return f"{formats.number(COUNTED_TO)}+" if n > COUNTED_TO else formats.number(n)
-
-
-def key_of(contact: Contact) -> str:
-    """Return where a row stands in the order of the list."""
-    return f"{contact.last_lead_at.astimezone(UTC).isoformat()}~{contact.pk}"
-
-
-def _from_key(found: QuerySet[Contact], key: str) -> QuerySet[Contact]:
-    """Return what follows a row; a key that cannot be read starts from the top."""
-    moment, _tilde, pk = key.partition("~")
-    try:
-        at, row = datetime.fromisoformat(moment), UUID(pk)
-    except ValueError:
-        return found
-    if at.tzinfo is None:
-        return found
-    return found.filter(last_lead_at__lte=at).filter(Q(last_lead_at__lt=at) | Q(last_lead_at=at, pk__lt=row))
-
-
-def _owner(owner: str, me: User) -> UUID | None:
-    if owner == "io":
-        return me.pk
-    return None if owner == "nessuno" else UUID(owner)
+def counted(asked: Asked, *, me: User, now: datetime) -> str:
+    """Return how many leads there are, exact up to 10.000, then "10.000+" (UI-24)."""
+    n = pipeline.count_leads(asked.wanted(me=me, now=now))
+    return f"{formats.number(pipeline.MOST_COUNTED)}+" if n > pipeline.MOST_COUNTED else formats.number(n)
 
 
 def _owner_words(owner: str) -> str:
@@ -322,16 +253,3 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text) if text else None
     except ValueError:
         return None
-
-
-def neighbours(asked: Asked, contact: Contact, *, me: User, now: datetime) -> tuple[UUID | None, UUID | None]:
-    """Return who stands before and after a person in the list they came from (UI-06)."""
-    found = leads(asked, me=me, now=now)
-    at, pk = contact.last_lead_at, contact.pk
-    above = found.filter(last_lead_at__gte=at).filter(Q(last_lead_at__gt=at) | Q(last_lead_at=at, pk__gt=pk))
-    below = found.filter(last_lead_at__lte=at).filter(Q(last_lead_at__lt=at) | Q(last_lead_at=at, pk__lt=pk))
-    return _first(above.order_by("last_lead_at", "id")), _first(below.order_by("-last_lead_at", "-id"))
-
-
-def _first(found: QuerySet[Contact]) -> UUID | None:
-    return found.values_list("pk", flat=True).first()

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from filiera.contacts import phones
 from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
 from filiera.identity.models import Brand
+from filiera.pipeline import queries as pipeline
 from filiera.pipeline import rules as pipeline_rules
 from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHistory
 from filiera.pipeline.rules import Stay
 from filiera.platform import formats
-from filiera.platform.refusals import Missing
 from filiera.routing import rules as routing_rules
 from filiera.routing.models import CallAttempt, Decision, Process
 from filiera.workspace import calls, timeline
@@ -75,60 +76,43 @@ class Record:
         return f"https://wa.me/{number.phone_e164.removeprefix('+')}"
 
 
-def contact_for(pk: UUID) -> Contact:
-    """Return a person of the brand in use. Raises Missing for anybody else's."""
-    contact = (
-        Contact.objects.filter(pk=pk, deleted_at__isnull=True)
-        .select_related("assigned_user", "marketing_source")
-        .first()
-    )
-    if contact is None:
-        raise Missing(_("Questa pagina non c’è, o non è per te."))
-    return contact
-
-
 def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
     """Read the record in a fixed number of statements."""
-    numbers = list(
-        ContactPhone.objects.filter(contact=contact, is_active=True).order_by("-is_primary", "created_at")
-    )
-    deal = (
-        Deal.objects.filter(contact=contact)
-        .select_related("owner_user", "current_stage")
-        .order_by("-opened_at")
-        .first()
-    )
-    events = list(
-        LeadEvent.objects.filter(contact=contact)
-        .select_related("marketing_source")
-        .order_by("-received_at")[:10]
-    )
+    known = pipeline.lead_record(contact.pk)
     process = Process.objects.filter(contact=contact).select_related("agent").order_by("-created_at").first()
     attempt = calls.latest_attempts([process]).get(process.pk) if process else None
     suggestion = (
-        DuplicateSuggestion.objects.filter(contact=contact, dismissed_at__isnull=True)
-        .select_related("other")
+        DuplicateSuggestion.objects.filter(Q(contact=contact) | Q(other=contact), dismissed_at__isnull=True)
+        .select_related("contact", "other")
         .order_by("created_at")
         .first()
     )
     return Record(
         contact=contact,
-        numbers=numbers,
-        deal=deal,
-        steps=_steps(deal, now),
-        events=events,
-        entries=timeline.of(contact),
-        to_do=timeline.to_do(contact),
-        call=permission(numbers[0] if numbers else None, attempt, events, brand=brand, now=now),
+        numbers=known.phones,
+        deal=known.deal,
+        steps=_steps(known.deal, now),
+        events=known.events,
+        entries=timeline.of(contact.pk),
+        to_do=known.tasks,
+        call=permission(
+            known.phones[0] if known.phones else None, attempt, known.events, brand=brand, now=now
+        ),
         outcome=calls.outcome(process, attempt, me=me, now=now),
         decision=Decision.objects.filter(contact=contact)
         .select_related("agent")
         .order_by("-created_at")
         .first(),
         suggestion=suggestion,
-        other=suggestion.other if suggestion else None,
+        other=_other(suggestion, contact),
         mine=contact.assigned_user_id == me,
     )
+
+
+def _other(suggestion: DuplicateSuggestion | None, contact: Contact) -> Contact | None:
+    if suggestion is None:
+        return None
+    return suggestion.other if suggestion.contact_id == contact.pk else suggestion.contact
 
 
 def permission(

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,10 +19,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from filiera.capture.models import MarketingSource
 from filiera.contacts import phones
+from filiera.contacts import queries as contacts
 from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, LeadState
 from filiera.identity.permissions import demand, requires
 from filiera.journeys import manual
 from filiera.pipeline import commands as pipeline
+from filiera.pipeline import queries as pipeline_queries
 from filiera.pipeline.models import Activity, Deal
 from filiera.platform import formats
 from filiera.platform.refusals import Invalid, Missing, Refused
@@ -71,8 +74,9 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         "asked": asked,
         "came_from": asked.address if asked.is_filtered else "",
         "list": found,
+        "count": next(view.count for view in views if view.is_current),
+        "chips": lead_list.chips(asked),
         "views": views,
-        "is_ready_made": any(view.is_current for view in views),
         "without_one": [] if found.rows else lead_list.without_one(asked, me=me, now=now),
         "first_use": not found.rows and not asked.is_filtered and not queries.has_any_lead(),
         "states": LeadState.choices,
@@ -113,14 +117,14 @@ def assign(request: HttpRequest) -> HttpResponse:
 @requires("view_contacts")
 def record(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Show one lead: who they are, what happened, what to do next."""
-    return _record(request, lead_record.contact_for(contact_id))
+    return _record(request, contacts.contact_for(contact_id))
 
 
 @require_GET
 @requires("view_routing")
 def why(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Explain a decision with names and arithmetic; over the record when its address is opened straight."""
-    contact = lead_record.contact_for(contact_id)
+    contact = contacts.contact_for(contact_id)
     context = _why(request, contact)
     if request.headers.get("X-Drawer"):
         return render(request, "workspace/why.html", context)
@@ -132,7 +136,8 @@ def _record(request: HttpRequest, contact: Contact, more: dict[str, Any] | None 
     principal, now = principal_of(request), timezone.now()
     found = lead_record.read(contact, brand=principal.brand, me=principal.user.pk, now=now)
     asked = Asked.read(request.GET)
-    before, after = lead_list.neighbours(asked, contact, me=principal.user, now=now)
+    wanted = asked.wanted(me=principal.user, now=now)
+    before, after = pipeline_queries.neighbours(wanted, contact)
     only = request.GET.get("mostra", "")
     context = {
         "page": "leads",
@@ -147,6 +152,7 @@ def _record(request: HttpRequest, contact: Contact, more: dict[str, Any] | None 
         "list_name": _("Lead filtrati") if asked.is_filtered else _("Tutti i lead"),
         "before": before,
         "after": after,
+        "place": pipeline_queries.place_of(wanted, contact) if asked.is_filtered else None,
         "fields": _fields(contact, found.number),
         "fixing": "phone" if request.GET.get("correggi") == "telefono" else "",
         "other_numbers": found.numbers[1:],
@@ -237,7 +243,7 @@ def _why(request: HttpRequest, contact: Contact) -> dict[str, Any]:
         "excluded": [_excluded(line) for line in explanation.excluded],
         "attempts": [
             entry
-            for entry in timeline.of(contact)
+            for entry in timeline.of(contact.pk)
             if entry.kind == "chiamate" and entry.look in {"live", "auto"} and not entry.link
         ],
         "short_id": str(decision.pk)[:13],
@@ -320,7 +326,7 @@ def _excluded(line: Any) -> dict[str, Any]:
 @requires("manage_activities")
 def record_activity(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Save what was done, or plan what is to be done: a date ahead makes it a task (PIP-20)."""
-    contact, now = lead_record.contact_for(contact_id), timezone.now()
+    contact, now = contacts.contact_for(contact_id), timezone.now()
     kind = request.POST.get("tipo", "").lower()
     if kind not in Activity.Type.values:
         raise Invalid(_("Scegli il tipo dell’attività."), details={"tipo": [_("Tipo sconosciuto.")]})
@@ -368,7 +374,7 @@ def finish_activity(request: HttpRequest, activity_id: UUID) -> HttpResponse:
 @requires("manage_deals")
 def move(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Move the deal of a lead to a stage; a stale page is told so and nothing moves (PIP-30)."""
-    contact = lead_record.contact_for(contact_id)
+    contact = contacts.contact_for(contact_id)
     deal = Deal.objects.filter(contact=contact).order_by("-opened_at").first()
     stage_id = _uuid(request.POST.get("stage", ""))
     if deal is None or stage_id is None:
@@ -397,7 +403,7 @@ def move(request: HttpRequest, contact_id: UUID) -> HttpResponse:
 @requires("manage_deals")
 def reopen(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Open a closed deal again, from today."""
-    contact = lead_record.contact_for(contact_id)
+    contact = contacts.contact_for(contact_id)
     deal = (
         Deal.objects.filter(contact=contact).exclude(status=Deal.Status.OPEN).order_by("-opened_at").first()
     )
@@ -415,7 +421,7 @@ def reopen(request: HttpRequest, contact_id: UUID) -> HttpResponse:
 @requires("edit_contacts")
 def call(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Let the next agent's telephone ring for this lead."""
-    contact = lead_record.contact_for(contact_id)
+    contact = contacts.contact_for(contact_id)
     process = Process.objects.filter(contact=contact).order_by("-created_at").first()
     if process is None:
         raise Missing(_("Per questo lead non c’è una chiamata da far partire."))
@@ -431,7 +437,7 @@ def call(request: HttpRequest, contact_id: UUID) -> HttpResponse:
 @requires("edit_contacts")
 def delete(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Put a lead into the bin, with a way back (UI-56)."""
-    contact = lead_record.contact_for(contact_id)
+    contact = contacts.contact_for(contact_id)
     pipeline.delete_leads(contact_ids=[contact.pk], now=timezone.now(), user_id=principal_of(request).user.pk)
     undo = reverse("lead-restore", args=[contact.pk])
     text = _("%(name)s è nel cestino per 30 giorni.") % {"name": contact.full_name or _("Il lead")}
@@ -454,8 +460,9 @@ def restore(request: HttpRequest, contact_id: UUID) -> HttpResponse:
 @requires("edit_contacts")
 def not_duplicate(request: HttpRequest, contact_id: UUID, suggestion_id: UUID) -> HttpResponse:
     """Remember that two people are two (UI-04)."""
-    contact = lead_record.contact_for(contact_id)
-    DuplicateSuggestion.objects.filter(pk=suggestion_id, contact=contact).update(
+    contact = contacts.contact_for(contact_id)
+    either = Q(contact=contact) | Q(other=contact)
+    DuplicateSuggestion.objects.filter(either, pk=suggestion_id).update(
         dismissed_at=timezone.now(), dismissed_by=principal_of(request).user
     )
     return redirect("lead", contact.pk)
@@ -468,7 +475,7 @@ def not_duplicate(request: HttpRequest, contact_id: UUID, suggestion_id: UUID) -
 @requires("edit_contacts")
 def field(request: HttpRequest, contact_id: UUID, name: str) -> HttpResponse:
     """Show one field, its editor, or save it. The old value is compared, so that nobody overwrites unseen (UI-29)."""
-    contact = lead_record.contact_for(contact_id)
+    contact = contacts.contact_for(contact_id)
     number = _main_number(contact)
     one = _field(contact, number, name)
     if request.method == "GET":
@@ -518,7 +525,7 @@ def check_number(request: HttpRequest) -> HttpResponse:
 @requires("edit_contacts")
 def phone_cell(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Edit the number in the list: the cell becomes a field and comes back as a cell."""
-    contact = lead_record.contact_for(contact_id)
+    contact = contacts.contact_for(contact_id)
     me, now = principal_of(request).user, timezone.now()
     refusal = ""
     if request.method == "POST":
@@ -527,7 +534,7 @@ def phone_cell(request: HttpRequest, contact_id: UUID) -> HttpResponse:
         except Refused as refused:
             refusal = " ".join(sentence for sentences in refused.details.values() for sentence in sentences)
             refusal = refusal or str(refused)
-    [row] = lead_list.rows_of([contact], me=me.pk, now=now)
+    [row] = lead_list.rows_of([contact.pk], me=me.pk, now=now)
     editing = refusal or (request.method == "GET" and "mostra" not in request.GET)
     context = {
         "contact": contact,

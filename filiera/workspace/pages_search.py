@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -12,8 +11,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from filiera.contacts.models import Contact
 from filiera.contacts.rules import folded
+from filiera.pipeline import queries as pipeline
+from filiera.pipeline.queries import LeadFilter
 from filiera.workspace import lead_list
 from filiera.workspace.lead_list import Asked, Row
 from filiera.workspace.pages import principal_of
@@ -51,13 +51,10 @@ def search(request: HttpRequest) -> HttpResponse:
     text = request.GET.get("q", "").replace("\x00", "").strip()[:100]
     people: list[Person] = []
     if principal.may("view_contacts"):
-        found = (
-            lead_list.leads(Asked(text=text), me=principal.user, now=now)
-            if len(text) >= SHORTEST
-            else _recent()
-        )
-        contacts = list(found.select_related("assigned_user").order_by("-last_lead_at", "-id")[:MOST])
-        rows = lead_list.rows_of(contacts, me=principal.user.pk, now=now)
+        # A single letter would find everybody: until the second, who came last is the better guess.
+        wanted = LeadFilter(text=text if len(text) >= SHORTEST else "")
+        found = pipeline.lead_page(wanted, limit=MOST).rows
+        rows = lead_list.with_calls(found, me=principal.user.pk, now=now)
         people = [Person(row, marked(row.contact.full_name, text)) for row in rows]
     context = {
         "text": text,
@@ -78,10 +75,6 @@ def marked(name: str, text: str) -> SafeString:
             before = " ".join(words[:start]) + (" " if start else "")
             return format_html("{}<mark>{}</mark>{}", before, rest[: len(wanted)], rest[len(wanted) :])
     return conditional_escape(name)
-
-
-def _recent() -> QuerySet[Contact]:
-    return Contact.objects.filter(deleted_at__isnull=True, merged_into__isnull=True)
 
 
 def _means(label: str, text: str) -> bool:

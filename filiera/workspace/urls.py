@@ -1,10 +1,14 @@
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 from filiera.workspace import pages, pages_leads, pages_search, pages_today
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.home, name="home"),
     path("dashboard", pages.home, name="dashboard"),
+    path(
+        "marketing/sources", RedirectView.as_view(pattern_name="sources")
+    ),  # the name the definition gives it
     path("oggi", pages_today.today, name="today"),
     path("cerca", pages_search.search, name="search"),
     path("brands/select", pages.select_brand, name="brand-select"),

@@ -1,13 +1,10 @@
-"""The browser and the house for the tests that look at pages, and a morning for those that only read them."""
+"""A morning for the pages that are read without a browser."""
 
 from typing import Any
 
 import pytest
 
-from tests.browser import browser, house
 from tests.workspace.seed import a_morning
-
-__all__ = ["browser", "house"]
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def test_the_record_tells_the_story_newest_first(bea: Any, scope: Any) -> None:
     with scope():
         pk = named("Nives").pk
     page = text(bea.get(f"/leads/{pk}"))
-    assert page.index("Ha risposto <strong>Oreste Belluno</strong>") < page.index("Trattativa aperta in")
+    assert page.index("Oreste Belluno ha risposto allo squillo") < page.index("Trattativa aperta in")
     assert "Ha chiesto PREMIUM · AVANZATO" in page
     assert "In conversazione 3:12." in page
     assert "Consentita: risponde alla sua richiesta" in page
