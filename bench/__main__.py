@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import accept, intake, isolation, pages, ringing
+from bench import accept, board, intake, isolation, pages, ringing
 from bench.figures import Figure, write
 from bench.house import Machine, machine, say
 
@@ -19,6 +19,7 @@ FIGURES: dict[str, tuple[Measure, float]] = {
     "Q-4": (ringing.q4, 30),
     "Q-6": (pages.q6, 10),
     "Q-11": (isolation.q11, 10),
+    "Q-12": (board.q12, 0),
 }
 """How each figure is measured, and for how many seconds."""
 

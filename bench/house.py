@@ -23,8 +23,8 @@ import psycopg
 from filiera.platform import database
 
 ROOT = Path(__file__).parent.parent
-START_LIMIT_S = 60.0
-STOP_LIMIT_S = 20.0
+START_LIMIT_S = 180.0
+STOP_LIMIT_S = 40.0
 LOG_LINE = b'{"timestamp"'
 """How a line of our log begins; it shares the output with what a script answers."""
 WEB_PROCESSES = 2
@@ -216,7 +216,7 @@ def free_port() -> int:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, and kill it with its children when it does not within 20 s."""
+    """Ask a process to end, and kill it with its children when it does not within 40 s."""
     if process.stdin:
         process.stdin.close()
     if process.poll() is None:
