@@ -47,12 +47,17 @@ class Contact(BrandRow):
     updated_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True, blank=True)
 
+    # Pattern operators: starts_with uses an index of the C order only, whatever the database's own order is.
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(age__range=(0, 120)), name="contact_age_is_human"),
         ]
         indexes = [
-            models.Index(fields=["brand_id", "email_norm"], name="contact_by_email"),
+            models.Index(
+                fields=["brand_id", "email_norm"],
+                name="contact_by_email",
+                opclasses=["uuid_ops", "varchar_pattern_ops"],
+            ),
             *(
                 models.Index(
                     fields=["brand_id", *leading, "-last_lead_at", "-id"],
@@ -62,16 +67,17 @@ class Contact(BrandRow):
                 for name, leading in {
                     "contact_latest": [],
                     "contact_by_state": ["status"],
-                    "contact_by_source": ["marketing_source"],
-                    "contact_by_owner": ["assigned_user"],
+                    # With the state: a list of one source or owner asks for the six states one by one.
+                    "contact_by_source": ["marketing_source", "status"],
+                    "contact_by_owner": ["assigned_user", "status"],
                 }.items()
             ),
             models.Index(
                 fields=["brand_id", "-last_lead_at", "-id"],
                 name="contact_returning",
                 condition=models.Q(deleted_at=None, lead_count__gt=1),
+                include=["status"],
             ),
-            # starts_with uses an index of the C order only, whatever the database's own order is.
             models.Index(
                 fields=["brand_id", "name_key"],
                 name="contact_by_name",

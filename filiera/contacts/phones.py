@@ -83,7 +83,7 @@ def _normalise(raw: str, default_country: str) -> NormalisedPhone:
     if not digits:
         return _refuse(raw, Problem.NOT_A_NUMBER)
 
-    own_code = _calling_code(default_country)
+    own_code = calling_code(default_country)
     if _OPENING.match(text):
         digits = digits.lstrip("0")  # the dialling-out zeros; no calling code begins with 0
         code, country = _split_code(digits, default_country, own_code)
@@ -134,7 +134,8 @@ def _split_code(digits: str, default_country: str, own_code: str) -> tuple[str, 
 
 
 @lru_cache(maxsize=512)
-def _calling_code(country: str) -> str:
+def calling_code(country: str) -> str:
+    """Return the digits that stand for a country in an international number, "" for an unknown one."""
     code = phonenumbers.country_code_for_region(country)
     return str(code) if code else ""
 
@@ -165,7 +166,7 @@ def _lengths_of(country: str | None, is_italian_mobile: bool) -> tuple[int, ...]
         return tuple(range(FEWEST_DIGITS, MOST_DIGITS + 1))
     described = metadata.mobile if is_italian_mobile else metadata.general_desc
     possible: tuple[int, ...] = described.possible_length if described else ()
-    most = MOST_DIGITS - len(_calling_code(country))
+    most = MOST_DIGITS - len(calling_code(country))
     return tuple(sorted(length for length in possible if FEWEST_DIGITS <= length <= most))
 
 
@@ -208,5 +209,5 @@ def display(e164: str) -> str:
 def display_short(e164: str, country_code: str | None, home_country: str = "IT") -> str:
     """As `display`, without the calling code for a number of the brand's own country: `351 000 4127`."""
     shown = display(e164)
-    code = "+" + _calling_code(home_country) + " "
+    code = "+" + calling_code(home_country) + " "
     return shown[len(code) :] if country_code == home_country and shown.startswith(code) else shown

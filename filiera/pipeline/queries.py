@@ -11,14 +11,14 @@ from django.db import connection
 from django.db.models import Q
 
 from filiera.contacts import queries as contacts
-from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
+from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, LeadState
 from filiera.pipeline.commands import DealMissing
 from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHistory, StateRule
 
 MOST_COUNTED = 10_000
 """Lists are counted exactly up to here; beyond, "more than" (UI-24)."""
 
-_MOST_BRANCHES = 30
+_MOST_BRANCHES = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +242,13 @@ def _lead_ids(
 
 
 def _branches(wanted: LeadFilter) -> list[LeadFilter]:
-    """Split a filter into filters with one value a field, unless they would be too many."""
+    """Split a filter into filters with one value a field, unless they would be too many.
+
+    A source or an owner is asked for state by state, because their indexes have the state before the time.
+    """
     states: list[tuple[str, ...]] = [(state,) for state in wanted.states] or [()]
+    if not wanted.states and (wanted.marketing_source_ids or wanted.owner_ids):
+        states = [(state,) for state in LeadState.values]
     sources: list[tuple[UUID, ...]] = [(source_id,) for source_id in wanted.marketing_source_ids] or [()]
     owners: list[tuple[UUID | None, ...]] = [(owner_id,) for owner_id in wanted.owner_ids] or [()]
     if len(states) * len(sources) * len(owners) > _MOST_BRANCHES:
@@ -389,7 +394,10 @@ class DealFilter:
 
 
 def deals_at(wanted: DealFilter, *, offset: int, limit: int) -> tuple[list[Deal], int]:
-    """Return some deals, last opened first, and how many there are, exact up to MOST_COUNTED."""
+    """Return some deals, last opened first (won or lost ones last closed first), and how many there are.
+
+    The number is exact up to MOST_COUNTED.
+    """
     rows = Deal.objects.all()
     if wanted.stage_id is not None:
         rows = rows.filter(current_stage_id=wanted.stage_id)
@@ -399,8 +407,10 @@ def deals_at(wanted: DealFilter, *, offset: int, limit: int) -> tuple[list[Deal]
         rows = rows.filter(owner_user_id=wanted.owner_id)
     if wanted.text.strip():
         rows = rows.filter(contact_id__in=contacts.find(wanted.text))
-    count = len(rows.values_list("id", flat=True)[: MOST_COUNTED + 1])
-    page = rows.select_related("contact", "current_stage", "owner_user").order_by("-opened_at", "-id")
+    count = rows[: MOST_COUNTED + 1].count()
+    # Ids grow with time, so their order is that of opening, and has its index already.
+    order = ["-closed_at", "-id"] if wanted.status in (Deal.Status.WON, Deal.Status.LOST) else ["-id"]
+    page = rows.select_related("contact", "current_stage", "owner_user").order_by(*order)
     return list(page[offset : offset + limit]), count
 
 
