@@ -15,7 +15,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from filiera.identity.permissions import demand
 from filiera.platform.api import historic_failure, ok
@@ -107,7 +107,7 @@ def get_recent_processes(request: HttpRequest, limit: str = "20") -> Any:
 def get_health(request: HttpRequest) -> Any:
     """Whether calls can be made."""
     demand(request, VIEW)
-    return health(request)
+    return Status(*health(request))
 
 
 # Administration
@@ -169,7 +169,7 @@ def create_agent(request: HttpRequest, body: NewAgent) -> Any:
     fields = body.dict()
     if fields["sort_order"] is None:
         del fields["sort_order"]
-    return 201, ok(request, _agent(commands.create_agent(**fields)))
+    return Status(201, ok(request, _agent(commands.create_agent(**fields))))
 
 
 @router.get("/agents/{uuid:agent_id}")
@@ -201,7 +201,7 @@ def sync_agents(request: HttpRequest) -> Any:
     """Have the provider's list read by a job; new agents are added."""
     demand(request, MANAGE)
     commands.request_agents_sync()
-    return 202, ok(request, {"requested": True})
+    return Status(202, ok(request, {"requested": True}))
 
 
 @router.post("/reset")
