@@ -213,6 +213,8 @@ class AcceptPath:
         except Unstorable:
             return failure(400, "Dati non validi", "VALIDATION_ERROR")
         metrics.count(source.name, outcome.what if outcome.what != "stored" else verdict.status)
+        if outcome.what == "gone":
+            return failure(404, "Unknown source", "UNKNOWN_SOURCE")
         if outcome.what == "limited":
             retry = (b"retry-after", str(outcome.wait_s).encode())
             return failure(429, "Rate limit exceeded", "RATE_LIMITED", headers=(retry,))

@@ -180,7 +180,7 @@ class GroupCommit:
         sources = {entry.source_id for entry in entries}
         touch = not self._touched.issuperset(sources) or now >= self._touch_again_at
         columns: Any = zip(*entries, strict=True)
-        rows = await connection.fetch(_STATEMENT, now, self._max_retries, len(sources), touch, *columns)
+        rows = await connection.fetch(_STATEMENT, now, self._max_retries, list(sources), touch, *columns)
         if touch:
             if now >= self._touch_again_at:
                 self._touched, self._touch_again_at = set(), now + TOUCHED_FOR

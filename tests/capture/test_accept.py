@@ -386,6 +386,20 @@ def test_a_revoked_key_ends_within_a_second(doors: Any, brand: Any, webhook: Any
     assert doors.run(later()) == (401, 200)
 
 
+def test_a_source_deleted_a_moment_ago_is_unknown(doors: Any, webhook: Any, landing: Any) -> None:
+    path = f"/webhook-ingest/{webhook.name}"
+
+    async def ask() -> Any:
+        await doors.path.sources.find(webhook.name)
+        with psycopg.connect(_owner(), autocommit=True) as owner:
+            owner.execute("delete from capture_source where id = %s", [webhook.id])
+        other = doors.send("POST", "/api/lead", LEAD, headers={"X-Source": landing.name})
+        return await asyncio.gather(doors.send("POST", path, LEAD, key=webhook.clear_key), other)
+
+    gone, other = doors.run(ask())
+    assert (gone.status, gone.json["code"], other.status) == (404, "UNKNOWN_SOURCE", 200)
+
+
 def test_google_proves_itself_in_the_body(doors: Any, brand: Any, make_source: Any, submissions: Any) -> None:
     source = make_source(brand, "google", "google_ads", auth_mode="body_key")
     document = orjson.loads((PAYLOADS / "google_ads/full_name.json").read_bytes())
@@ -602,7 +616,9 @@ def _take(owner: Any, source_id: Any, wanted: int, at: datetime) -> list[Any]:
         "%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[], "
         "%s::boolean[], %s::text[], %s::text[], %s::text[], %s::int[], %s::boolean[]"
     )
-    return owner.execute(f"select * from capture_accept(%s, 3, 1, false, {casts})", [at, *columns]).fetchall()
+    return owner.execute(
+        f"select * from capture_accept(%s, 3, %s::uuid[], false, {casts})", [at, [source_id], *columns]
+    ).fetchall()
 
 
 def _owner() -> str:

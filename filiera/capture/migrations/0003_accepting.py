@@ -29,112 +29,105 @@ $$
 
 ACCEPT = """
 create function capture_accept(
-    at timestamptz, max_retries int, sources int, touch boolean,
-    ids uuid[], source_ids uuid[], request_ids text[], own_ids boolean[],
-    lead_ids text[], received timestamptz[], paths text[], headers text[], content_types text[],
-    bodies bytea[], body_hashes text[], statuses text[], http_statuses int[], responses text[], error_codes text[],
-    lookups boolean[], addresses text[], user_agents text[], dedupe_keys text[], dedupe_windows_s int[],
-    kept boolean[]
+    at timestamptz, max_retries int, sources uuid[], touch boolean,
+    ids uuid[], source_ids uuid[], request_ids text[], own_ids boolean[], lead_ids text[], received timestamptz[],
+    paths text[], headers text[], content_types text[], bodies bytea[], body_hashes text[], statuses text[],
+    http_statuses int[], responses text[], error_codes text[], lookups boolean[], addresses text[],
+    user_agents text[], dedupe_keys text[], dedupe_windows_s int[], kept boolean[]
 )
 returns table (place int, outcome text, submission_id uuid, http_status int, response text, wait_s int)
 language plpgsql security definer set search_path = public, pg_temp as $$
 -- Accepts a batch of requests of any sources in one transaction: exact token bucket, idempotency, storage, wake-up.
 -- Returns rows only for requests that were not simply stored, by their place in the batch (from 1): `limited` (no
 -- token), `refused` (not to be kept, but it cost a token), `conflict` (the sender's own id with another body),
--- `repeated` (stored before, with its answer), `duplicate` (stored now, as a repetition of another submission).
--- `sources` is how many different ones there are; `touch` notes that they were used.
+-- `repeated` (stored before, with its answer), `duplicate` (stored now, as a repetition of another submission),
+-- `gone` (its source is no more). `sources` are the different ones of the batch; `touch` notes that they were used.
 #variable_conflict use_column
 declare
-    entries int := cardinality(ids);
-    grants jsonb;
-    granted int;
+    pending uuid[] := sources;
+    bucket record;
+    wanted int;
+    ready int;
+    whole bigint;
+    refilled_at timestamptz;
+    limits jsonb;
     admitted boolean[];
     firsts uuid[];
     written uuid[];
     n int;
 begin
     -- The lock of the buckets, always in the same order, also makes requests of one source wait for each other:
-    -- whoever comes second sees what the first one stored.
-    perform from capture_source s
-    join capture_ratelimitbucket b on b.brand_id = s.brand_id and b.source_id = s.id
-    where s.id = any(source_ids) order by s.id for update of b;
-    get diagnostics n = row_count;
-    if n < sources then
+    -- whoever comes second sees what the first one stored. A bucket is made when its source is first used.
+    for n in 1..2 loop
+        for bucket in
+            select b.id, b.tokens, b.last_refill_at, s.id as source_id, s.rate_limit_per_min as rate
+            from capture_source s
+            join capture_ratelimitbucket b on b.brand_id = s.brand_id and b.source_id = s.id
+            where s.id = any(pending) order by s.id for update of b
+        loop
+            -- The arithmetic of filiera.capture.rules, in whole microseconds.
+            wanted := cardinality(array_positions(source_ids, bucket.source_id));
+            whole := (least(greatest(extract(epoch from at - bucket.last_refill_at), 0), 86400) * 1000000)::bigint
+                * bucket.rate / 60000000;
+            ready := least(least(bucket.tokens, bucket.rate) + whole, bucket.rate);
+            refilled_at := case
+                when whole = 0 then bucket.last_refill_at
+                when bucket.tokens + whole >= bucket.rate then at
+                else bucket.last_refill_at + (whole * 60000000 / bucket.rate) * interval '1 microsecond' end;
+            update capture_ratelimitbucket b
+            set tokens = ready - least(wanted, ready), max_tokens = bucket.rate, refill_rate = bucket.rate,
+                last_refill_at = refilled_at
+            where b.id = bucket.id;
+            if wanted > ready then
+                limits := coalesce(limits, '{}') || jsonb_build_object(bucket.source_id, jsonb_build_array(
+                    ready, greatest(1, ceil(extract(epoch from refilled_at - at)
+                                            + ceil(60000000.0 / bucket.rate) / 1000000))::int));
+            end if;
+            pending := array_remove(pending, bucket.source_id);
+        end loop;
+        exit when cardinality(pending) = 0;
         insert into capture_ratelimitbucket (id, brand_id, source_id, tokens, max_tokens, refill_rate, last_refill_at)
         select gen_random_uuid(), s.brand_id, s.id, s.rate_limit_per_min, s.rate_limit_per_min,
                s.rate_limit_per_min, at
-        from capture_source s where s.id = any(source_ids) order by s.id
+        from capture_source s where s.id = any(pending) order by s.id
         on conflict (brand_id, source_id) do nothing;
-        perform from capture_source s
-        join capture_ratelimitbucket b on b.brand_id = s.brand_id and b.source_id = s.id
-        where s.id = any(source_ids) order by s.id for update of b;
-    end if;
-
-    -- The arithmetic of filiera.capture.rules, in whole microseconds.
-    with asked as (
-        select u.source_id, count(*)::int as wanted from unnest(source_ids) u(source_id) group by 1
-    ), aged as (
-        select b.id, b.brand_id, b.source_id, a.wanted, s.rate_limit_per_min as rate, b.last_refill_at,
-               least(b.tokens, s.rate_limit_per_min) as tokens,
-               (least(greatest(extract(epoch from at - b.last_refill_at), 0), 86400) * 1000000)::bigint
-                   * s.rate_limit_per_min / 60000000 as whole
-        from asked a
-        join capture_source s on s.id = a.source_id
-        join capture_ratelimitbucket b on b.brand_id = s.brand_id and b.source_id = s.id
-    ), filled as (
-        select aged.*, least(tokens + whole, rate)::int as ready,
-               case when whole = 0 then last_refill_at
-                    when tokens + whole >= rate then at
-                    else last_refill_at + (whole * 60000000 / rate) * interval '1 microsecond' end as refilled_at
-        from aged
-    ), taken as (
-        update capture_ratelimitbucket b
-        set tokens = f.ready - least(f.wanted, f.ready), max_tokens = f.rate, refill_rate = f.rate,
-            last_refill_at = f.refilled_at
-        from filled f where b.id = f.id
-        returning b.source_id, least(f.wanted, f.ready) as granted,
-            case when f.rate > 0 then greatest(1, ceil(
-                extract(epoch from f.refilled_at - at) + ceil(60000000.0 / f.rate) / 1000000))::int else 60 end as wait_s
-    )
-    select sum(t.granted), jsonb_object_agg(t.source_id, jsonb_build_array(t.granted, t.wait_s))
-    into granted, grants from taken t;
-    if coalesce(granted, 0) < entries then
-        select array_agg(coalesce(turned.turn <= (grants->turned.source_id::text->>0)::int, false) order by turned.place)
+    end loop;
+    if limits is not null then
+        select array_agg(coalesce(u.turn <= (limits->u.source_id::text->>0)::int, true) order by u.place)
         into admitted
-        from (select u.source_id, u.place, row_number() over (partition by u.source_id order by u.place) as turn
-              from unnest(source_ids) with ordinality u(source_id, place)) turned;
+        from (select e.source_id, e.place, row_number() over (partition by e.source_id order by e.place) as turn
+              from unnest(source_ids) with ordinality e(source_id, place)) u;
     end if;
 
     -- A lead that came before under another request: the first one within the window, in the table or in this batch.
-    if exists (select from unnest(dedupe_keys) k where k <> '') then
-        for n in select i from generate_subscripts(ids, 1) i where dedupe_keys[i] <> '' loop
-            firsts[n] := (
-                select f.id from (
-                    select d.id, d.received_at from capture_submission d
-                    join capture_source s on s.id = source_ids[n] and s.brand_id = d.brand_id
-                    where d.source_id = source_ids[n] and d.dedupe_key = dedupe_keys[n]
-                      and d.status not in ('duplicate', 'rejected', 'discarded')
-                      and d.received_at > at - dedupe_windows_s[n] * interval '1 second'
-                    union all
-                    select ids[j], received[j] from generate_subscripts(ids, 1) j
-                    where j < n and source_ids[j] = source_ids[n] and dedupe_keys[j] = dedupe_keys[n]
-                      and firsts[j] is null and kept[j] and statuses[j] = 'queued' and coalesce(admitted[j], true)
-                ) f order by f.received_at limit 1);
-            if firsts[n] is not null then
-                statuses[n] := 'duplicate';
-            end if;
-        end loop;
-    end if;
+    for n in select i from generate_subscripts(dedupe_keys, 1) i where dedupe_keys[i] <> '' loop
+        firsts[n] := (
+            select f.id from (
+                select d.id, d.received_at from capture_submission d
+                join capture_source s on s.id = source_ids[n] and s.brand_id = d.brand_id
+                where d.source_id = source_ids[n] and d.dedupe_key = dedupe_keys[n]
+                  and d.status not in ('duplicate', 'rejected', 'discarded')
+                  and d.received_at > at - dedupe_windows_s[n] * interval '1 second'
+                union all
+                select ids[j], received[j] from generate_subscripts(ids, 1) j
+                where j < n and source_ids[j] = source_ids[n] and dedupe_keys[j] = dedupe_keys[n]
+                  and firsts[j] is null and kept[j] and statuses[j] = 'queued'
+                  and (admitted is null or admitted[j])
+            ) f order by f.received_at limit 1);
+        if firsts[n] is not null then
+            statuses[n] := 'duplicate';
+        end if;
+    end loop;
 
     with stored as (
         insert into capture_submission (
             id, brand_id, source_id, request_id, lead_id, method, path, headers, content_type, body, body_hash,
             dedupe_key, needs_lookup, status, http_status, response, error_code, ip_address, user_agent, received_at,
-            processed_at, queue_state, attempts, max_retries, visible_at, leased_by, last_error, dead_reason)
+            queue_state, attempts, max_retries, visible_at, leased_by, last_error, dead_reason)
         select e.id, s.brand_id, e.source_id, e.request_id, e.lead_id, 'POST', e.path, e.headers::jsonb,
             e.content_type, e.body, e.body_hash, e.dedupe_key, e.lookup, e.status, e.http_status, e.response::jsonb,
             e.error_code, e.address::inet, e.user_agent, e.received,
-            null, case when e.status = 'queued' then 'ready' else 'done' end, 0, max_retries, e.received, '', '', ''
+            case when e.status = 'queued' then 'ready' else 'done' end, 0, max_retries, e.received, '', '', ''
         from unnest(ids, source_ids, request_ids, lead_ids, received, paths, headers, content_types, bodies,
                     body_hashes, statuses, http_statuses, responses, error_codes, lookups, addresses, user_agents,
                     dedupe_keys, kept) with ordinality
@@ -142,7 +135,6 @@ begin
                status, http_status, response, error_code, lookup, address, user_agent, dedupe_key, kept, place)
         join capture_source s on s.id = e.source_id
         where e.kept and (admitted is null or admitted[e.place::int])
-        order by e.place
         on conflict (brand_id, source_id, request_id) do nothing
         returning id, queue_state
     )
@@ -151,25 +143,27 @@ begin
     if n > 0 then
         perform pg_notify('filiera_lead', '');
     end if;
-    if true = any(lookups) and exists (
-        select from capture_submission q where q.id = any(written) and q.needs_lookup) then
-        insert into procrastinate_jobs (queue_name, task_name) values ('default', 'capture.look_up');
+    if true = any(lookups) then
+        if exists (select from capture_submission q where q.id = any(written) and q.needs_lookup) then
+            insert into procrastinate_jobs (queue_name, task_name) values ('default', 'capture.look_up');
+        end if;
     end if;
     if touch then
-        update capture_source s set last_used_at = at where s.id = any(source_ids);
+        update capture_source s set last_used_at = at where s.id = any(sources);
     end if;
-    if cardinality(written) = entries and firsts is null then
+    if cardinality(written) = cardinality(ids) and firsts is null then
         return;
     end if;
 
     return query
     select e.place::int,
-        case when admitted is not null and not admitted[e.place::int] then 'limited'
+        case when s.id is null then 'gone'
+             when admitted is not null and not admitted[e.place::int] then 'limited'
              when not e.kept then 'refused'
              when firsts[e.place::int] is not null and e.id = any(written) then 'duplicate'
              when e.own and old.body_hash <> e.body_hash then 'conflict'
              else 'repeated' end,
-        old.id, old.http_status, old.response::text, (grants->e.source_id::text->>1)::int
+        old.id, old.http_status, old.response::text, (limits->e.source_id::text->>1)::int
     from unnest(ids, source_ids, request_ids, own_ids, body_hashes, kept) with ordinality
          e(id, source_id, request_id, own, body_hash, kept, place)
     left join capture_source s on s.id = e.source_id
