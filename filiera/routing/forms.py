@@ -1,6 +1,7 @@
 """What people type about an agent, and how it becomes the columns of one."""
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -70,10 +71,7 @@ class AgentForm(forms.Form):
             "any_hour": agent.schedule is None,
             "on_leave_until": agent.on_leave_until,
             "user": str(agent.user_id or ""),
-            **{
-                day: ", ".join(f"{start}-{end}" for start, end in schedule.get(day) or ())
-                for day in rules.DAYS
-            },
+            **{day: _typed(schedule.get(day) or ()) for day in rules.DAYS},
         }
         super().__init__(data, initial=initial)
         people = User.objects.filter(id__in=UserRole.objects.values("user"), is_active=True).order_by("name")
@@ -108,3 +106,13 @@ class AgentForm(forms.Form):
             "on_leave_until": given["on_leave_until"],
             "user_id": UUID(given["user"]) if given["user"] else None,
         }
+
+
+def _typed(openings: Iterable[Sequence[str]]) -> str:
+    """Return openings as one types them: `9-13, 14:30-18`."""
+    return ", ".join("-".join(_short(hour) for hour in opening) for opening in openings)
+
+
+def _short(hour: str) -> str:
+    hours, _colon, minutes = hour.partition(":")
+    return str(int(hours)) if minutes == "00" else f"{int(hours)}:{minutes}"

@@ -156,7 +156,14 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
         else:
             messages.success(request, _("%(name)s: salvato.") % {"name": one.name})
             return redirect("agents")
-    context = {"page": "agents", "agent": one, "form": form, "days": form.days(), "now": timezone.now()}
+    context = {
+        "page": "agents",
+        "page_title": one.name,
+        "agent": one,
+        "form": form,
+        "days": form.days(),
+        "now": timezone.now(),
+    }
     return render(request, "routing/agent.html", context, status=400 if form.errors else 200)
 
 
@@ -172,7 +179,12 @@ def rule(request: HttpRequest) -> HttpResponse:
             commands.set_policy(policy=wanted, user=principal.user, now=now)
             messages.success(request, _("Da adesso vale questa regola."))
             return redirect("agents")
-    context = {"page": "agents", "rule": board.policy, "rule_version": board.rule_version}
+    context = {
+        "page": "agents",
+        "page_title": _("Regola del turno"),
+        "rule": board.policy,
+        "rule_version": board.rule_version,
+    }
     return render(request, "routing/rule.html", context)
 
 
@@ -185,6 +197,7 @@ def _agents_context(request: HttpRequest, principal: Principal, now: datetime) -
     free = sum(1 for line in board.agents if not line.excluded)
     return {
         "page": "agents",
+        "page_title": _("Agenti"),
         "now": now,
         "may_manage": may_manage,
         "rows": rows,
@@ -433,6 +446,7 @@ def figures(request: HttpRequest) -> HttpResponse:
     days = analytics["daily"]
     context = {
         "page": "figures",
+        "page_title": _("Cifre"),
         "now": now,
         "period": period,
         "periods": [PeriodChoice(code, label) for code, label in _period_labels().items()],
