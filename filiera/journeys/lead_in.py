@@ -15,12 +15,14 @@ from filiera.capture import queue
 from filiera.capture.models import Submission
 from filiera.contacts import commands as contacts
 from filiera.journeys import confirmations
+from filiera.journeys.growth import Growth
 from filiera.pipeline import commands as pipeline
 from filiera.pipeline.commands import Lead
 from filiera.platform import brand_scope, live
 from filiera.routing import commands as routing
 
 log = logging.getLogger("filiera.leads")
+growth = Growth()
 
 
 @transaction.atomic
@@ -54,6 +56,7 @@ def drain(*, worker: str, stopping: Callable[[], bool] = lambda: False) -> int:
             by_brand[submission.brand_id].append(submission)
         for brand_id, submissions in by_brand.items():
             _take_in_or_isolate(brand_id, submissions)
+        growth.add(len(batch))
     log.debug("Coda vuota")
     return claimed
 

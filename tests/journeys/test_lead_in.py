@@ -150,3 +150,14 @@ def test_leads_of_two_brands_are_taken_in_apart(
     assert Contact.objects.get().first_name == "Adele"
     with brand_scope.use(quadranorma.id):
         assert Contact.objects.get().first_name == "Corrado"
+
+
+def test_statistics_are_refreshed_each_time_the_leads_have_doubled(
+    receive: Receive, agents: list[Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lead_in, "growth", lead_in.Growth())
+    lead_in.growth.next_look = 2
+    for place in range(5):
+        receive(email=f"p{place}@posta.example", telefono=f"+39 351 000 {place:04}")
+    lead_in.drain(worker="test")
+    assert (lead_in.growth.taken, lead_in.growth.next_look) == (5, 8)
