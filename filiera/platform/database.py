@@ -124,9 +124,13 @@ def destroy(home: Path) -> None:
 def provision(urls: Dsns) -> None:
     """Make the roles, their privileges and the vector extension in the database of `urls`; again changes nothing.
 
-    Roles named by their own URL (made by hand) keep their password. Raises DatabaseTrouble when the server is too
-    old or the administrator may not do it.
+    Where all three roles were made by hand and no administrator is given, the owner alone says what its future tables
+    grant. Raises DatabaseTrouble when the server is too old or the administrator may not do it.
     """
+    if not is_embedded() and not os.environ.get("DATABASE_URL"):
+        with _connect(urls.owner) as owner:
+            _execute(owner, _DEFAULT_PRIVILEGES, urls)
+        return
     name = _part(urls.admin, "dbname")
     if is_embedded():
         with _connect(_with(urls.admin, database=SUPERUSER)) as server:
@@ -465,29 +469,39 @@ def _make_roles(admin: psycopg.Connection, urls: Dsns) -> None:
         admin.execute("grant filiera_owner to current_user")
 
 
+# What the owner's tables, sequences and functions grant from their making on.
+_DEFAULT_PRIVILEGES = (
+    # A function that runs with its owner's rights is nobody's by default.
+    "alter default privileges for role {owner} revoke execute on functions from public",
+    "alter default privileges for role {owner} grant execute on functions to {app}, {platform}",
+    "alter default privileges for role {owner} grant select, insert, update, delete on tables to {app}",
+    "alter default privileges for role {owner} grant select on tables to {platform}",
+    "alter default privileges for role {owner} grant usage, select, update on sequences to {app}",
+    "alter default privileges for role {owner} grant select on sequences to {platform}",
+)
+
+
 def _grant(admin: psycopg.Connection, urls: Dsns) -> None:
     """Let each role do its part in this database, now and on what migrations will make."""
-    admin.execute("create extension if not exists vector")
+    statements = (
+        "create extension if not exists vector",
+        "grant connect, create, temporary on database {database} to {owner}",
+        "grant connect on database {database} to {app}, {platform}",
+        "alter schema public owner to {owner}",
+        "grant usage on schema public to {app}, {platform}",
+    )
+    _execute(admin, (*statements, *_DEFAULT_PRIVILEGES), urls)
+
+
+def _execute(connection: psycopg.Connection, statements: tuple[str, ...], urls: Dsns) -> None:
     names = {
         "database": sql.Identifier(_part(urls.admin, "dbname")),
         "owner": sql.Identifier(_part(urls.owner, "user")),
         "app": sql.Identifier(_part(urls.app, "user")),
         "platform": sql.Identifier(_part(urls.platform, "user")),
     }
-    for statement in (
-        "grant connect, create, temporary on database {database} to {owner}",
-        "grant connect on database {database} to {app}, {platform}",
-        "alter schema public owner to {owner}",
-        "grant usage on schema public to {app}, {platform}",
-        # A function that runs with its owner's rights is nobody's by default.
-        "alter default privileges for role {owner} revoke execute on functions from public",
-        "alter default privileges for role {owner} grant execute on functions to {app}, {platform}",
-        "alter default privileges for role {owner} grant select, insert, update, delete on tables to {app}",
-        "alter default privileges for role {owner} grant select on tables to {platform}",
-        "alter default privileges for role {owner} grant usage, select, update on sequences to {app}",
-        "alter default privileges for role {owner} grant select on sequences to {platform}",
-    ):
-        admin.execute(sql.SQL(statement).format(**names))
+    for statement in statements:
+        connection.execute(sql.SQL(statement).format(**names))
 
 
 def _given(role: str) -> str:

@@ -142,6 +142,35 @@ def test_a_given_server_is_prepared_by_its_administrator_and_machines_agree_on_t
     monkeypatch.delenv("DATABASE_URL")
 
 
+@pytest.mark.slow
+def test_roles_made_by_hand_get_their_privileges_from_the_owner(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = database.ensure(home)
+    with psycopg.connect(private.admin, autocommit=True) as admin:
+        for role, bypass in (("boss", "bypassrls"), ("clerk", "nobypassrls"), ("auditor", "bypassrls")):
+            admin.execute(f"create role {role} login password 'pw' {bypass}")
+        admin.execute("create database byhand owner boss")  # has vector, from the template
+    given = database.Dsns(
+        *(
+            database._with(private.admin, user=role, password="pw", database="byhand")
+            for role in ("boss", "boss", "clerk", "auditor")
+        )
+    )
+    for name, url in test_database.environment(given).items():
+        monkeypatch.setenv(name, url)
+    assert database.ensure(home) == given
+    database.provision(given)
+    with psycopg.connect(given.owner) as owner:
+        owner.execute("create table kept (id int)")
+    with psycopg.connect(given.app) as app:
+        app.execute("insert into kept values (1)")
+    with psycopg.connect(given.platform) as platform:
+        assert platform.execute("select id from kept").fetchall() == [(1,)]
+    for name in test_database.environment(given):
+        monkeypatch.delenv(name)
+
+
 def test_roles_made_by_hand_are_taken_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = database.Dsns(
         *(f"postgresql://{role}@db.example/f" for role in ("owner", "owner", "app", "platform"))
