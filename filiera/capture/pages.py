@@ -92,7 +92,11 @@ def sources(request: HttpRequest) -> HttpResponse:
         SourceRow(source, _kind(source.kind), *counts.get(source.id, (0, 0)))
         for source in Source.objects.select_related("marketing_source").order_by("-is_active", "name")
     ]
-    return render(request, "capture/sources.html", {"page": "sources", "rows": rows, "now": now})
+    return render(
+        request,
+        "capture/sources.html",
+        {"page": "sources", "page_title": _("Fonti"), "rows": rows, "now": now},
+    )
 
 
 @never_cache
@@ -112,7 +116,7 @@ def new(request: HttpRequest) -> HttpResponse:
             if not _has_key(source):
                 return redirect("source-address", source.pk)
             return _source_page(request, source, "address", {"new_key": key})
-    context = {"page": "sources", "form": form, "kinds": forms.kinds()}
+    context = {"page": "sources", "page_title": _("Collega una fonte"), "form": form, "kinds": forms.kinds()}
     return render(request, "capture/source_new.html", context, status=400 if form.errors else 200)
 
 
@@ -245,6 +249,7 @@ def _source_page(
     requests, _troubled = inbound.counts_by_source(now - COUNTED_FOR).get(one.id, (0, 0))
     context = {
         "page": "sources",
+        "page_title": one.name,
         "source": one,
         "kind": _kind(one.kind),
         "requests": requests,
@@ -433,6 +438,7 @@ def log(request: HttpRequest) -> HttpResponse:
     one = _one(query.get("id", ""))
     context = {
         "page": "inbound",
+        "page_title": _("Ingressi"),
         "now": now,
         "may_manage": principal.may("manage_intake"),
         "queue": queries.queue_figures(now=now),

@@ -300,7 +300,11 @@ def _checks(source: Source, rows: Sequence[Row], lead: LeadFields | None, refusa
             )
     for row in rows:
         if row.problem and row.path:
-            words = {"label": row.label, "path": row.path, "problem": row.problem}
+            words = {
+                "label": row.label,
+                "path": row.path,
+                "problem": row.problem[:1].lower() + row.problem[1:],
+            }
             if lead:
                 yield Check(
                     "warn", _("%(label)s, da %(path)s: %(problem)s. Il lead entra lo stesso.") % words

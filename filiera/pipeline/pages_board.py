@@ -55,6 +55,7 @@ def show(request: HttpRequest) -> HttpResponse:
     query = _query(request.GET)
     context = {
         "page": "board",
+        "page_title": _("Bacheca"),
         "columns": [
             _with_more(column, query) if column.remaining and column.cards else column for column in columns
         ],

@@ -25,7 +25,13 @@ def show(request: HttpRequest) -> HttpResponse:
     principal = demand(request, "system_settings")
     now = timezone.now()
     picture = system.picture(brand_id=principal.brand_id, now=now)
-    context = {"page": "system", "picture": picture, "opening": _opening(picture), "now": now}
+    context = {
+        "page": "system",
+        "page_title": _("Sistema"),
+        "picture": picture,
+        "opening": _opening(picture),
+        "now": now,
+    }
     return render(request, "workspace/system.html", context)
 
 
