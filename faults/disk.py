@@ -29,7 +29,8 @@ def main() -> None:
     verdict = Verdict("Q-21", "disk full")
     with living() as house:
         disk_full(verdict, house, str(folder))
-    sys.stdout.write(orjson.dumps({"facts": verdict.facts, "checks": verdict.checks}, default=str).decode())
+    found = {"facts": verdict.facts, "checks": verdict.checks}
+    sys.stdout.write(orjson.dumps(found, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
 
 
 if __name__ == "__main__":

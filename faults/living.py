@@ -34,6 +34,10 @@ MISBEHAVIOUR = {
 """Knobs of the simulated provider: twenty times as fast as life, and none of it reliable."""
 
 
+KEPT = ROOT / "faults" / "output"
+"""What the houses said, for whoever asks why a check failed."""
+
+
 @dataclass(slots=True)
 class Living:
     """The running house. `facts` is what `bench.furnish` made, `cloudtalk` the provider's address."""
@@ -88,7 +92,8 @@ def living(*, agents: int = 12, knobs: dict[str, Any] | None = None, **env: str)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, home, ignore_errors=True)
         stack.callback(database.destroy, home)
-        logs = home / "house.log"
+        KEPT.mkdir(exist_ok=True)
+        logs = KEPT / f"house-{home.name}.log"
         up = _start(stack, ours, logs, "faults.impatient")
         wait_until_answers(f"http://127.0.0.1:{port}/health", up, logs)
         options = {

@@ -37,4 +37,5 @@ class Verdict:
                 **self.facts,
             },
             default=str,
+            option=orjson.OPT_NON_STR_KEYS,
         ).decode()

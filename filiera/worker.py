@@ -14,6 +14,7 @@ import django
 django.setup()
 
 import psycopg  # noqa: E402
+from asgiref.sync import sync_to_async  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import close_old_connections, connections  # noqa: E402
 from django.utils import timezone  # noqa: E402
@@ -82,7 +83,10 @@ async def _run_jobs() -> None:
                 )
         except (psycopg.Error, ConnectorException, PoolTimeout, OSError) as error:
             log.warning("The database is away, jobs wait: %s", error)
-            await asyncio.sleep(RECONNECT_S)
+        # Periodic jobs are deferred through Django's connection of one thread: a broken one never mends by itself,
+        # and the runner only ends, without raising, when it fails.
+        await sync_to_async(connections.close_all)()
+        await asyncio.sleep(RECONNECT_S)
 
 
 def _take_leads(stopping: threading.Event) -> None:
