@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from filiera.identity import emails
 from filiera.identity.models import Brand
-from filiera.platform.jobs import app
+from filiera.platform.jobs import app, task
 
 
-@app.task(name="identity.send_emails")
+@task(name="identity.send_emails")
 def send_emails(*, brand_id: str) -> None:
     """Send what is due. Without a configured server nothing leaves and the messages stay queued."""
     if not settings.EMAIL_HOST:
@@ -27,7 +27,7 @@ def send_emails(*, brand_id: str) -> None:
 
 
 @app.periodic(cron="* * * * *")
-@app.task(name="identity.sweep_emails", queueing_lock="identity.sweep_emails")
+@task(name="identity.sweep_emails", queueing_lock="identity.sweep_emails")
 def sweep_emails(timestamp: int) -> None:
     """Enqueue the sending of every brand once a minute: what failed before is due again some time."""
     for brand_id in Brand.objects.filter(is_active=True).values_list("id", flat=True):

@@ -7,13 +7,13 @@ from procrastinate import RetryStrategy
 
 from filiera.journeys import steps
 from filiera.platform import brand_scope
-from filiera.platform.jobs import app
+from filiera.platform.jobs import task
 from filiera.platform.models import Event
 
 _RETRY = RetryStrategy(max_attempts=8, wait=2, exponential_wait=3)
 
 
-@app.task(name="journeys.take_step", retry=_RETRY)
+@task(name="journeys.take_step", retry=_RETRY)
 def take_step(*, brand_id: str, event_id: str) -> None:
     """Run the step of one event. What fails keeps its reason, is tried again, and stands on the system page."""
     try:

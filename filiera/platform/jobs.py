@@ -1,10 +1,12 @@
 """Jobs of one brand, in the database that holds the rows they are about (decision 4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import procrastinate
+from django.db import close_old_connections, connection
 from procrastinate.contrib.django import app
 
 from filiera.platform import brand_scope
@@ -12,18 +14,46 @@ from filiera.platform import brand_scope
 P = ParamSpec("P")
 R = TypeVar("R")
 
-__all__ = ["app", "brand_task", "on_app_ready"]
+__all__ = ["app", "brand_task", "on_app_ready", "own_connection", "task"]
 
 
 def on_app_ready(ready: procrastinate.App) -> None:
     """Called by Procrastinate once Django is up; tasks are found in each room's tasks.py."""
 
 
+@contextmanager
+def own_connection() -> Iterator[None]:
+    """Begin with a database connection that works and give it back: the thread goes on to other jobs, or to none."""
+    if connection.in_atomic_block:  # a test's transaction
+        yield
+        return
+    close_old_connections()
+    try:
+        yield
+    finally:
+        close_old_connections()
+
+
+def task(**options: Any) -> Callable[[Callable[..., R]], Any]:
+    """Declare a job; it opens its brand scopes itself. `options` are Procrastinate's: name, retry, queueing_lock."""
+
+    def declare(function: Callable[..., R]) -> Any:
+        @wraps(function)
+        def with_connection(*positional: Any, **arguments: Any) -> R:
+            with own_connection():
+                return function(*positional, **arguments)
+
+        declare_to: Any = app.task
+        return declare_to(**options)(with_connection)
+
+    return declare
+
+
 def brand_task(**options: Any) -> Callable[[Callable[..., R]], Any]:
     """Declare a task that runs inside its brand's scope: one transaction that sees that brand's rows.
 
     The task is deferred with `brand_id` as text among its arguments. For work that waits for the world between
-    transactions, declare a plain task and open the scopes yourself.
+    transactions, declare a plain `task` and open the scopes yourself.
     """
 
     def declare(function: Callable[..., R]) -> Any:
@@ -32,7 +62,6 @@ def brand_task(**options: Any) -> Callable[[Callable[..., R]], Any]:
             with brand_scope.use(brand_id):
                 return function(**arguments)
 
-        task: Any = app.task
         return task(name=f"{function.__module__}.{function.__name__}", **options)(in_scope)
 
     return declare

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from filiera.platform import backup, logs
 from filiera.platform import home as homes
-from filiera.platform.jobs import app
+from filiera.platform.jobs import app, task
 from filiera.platform.models import JobRun
 
 log = logging.getLogger("filiera.platform")
@@ -17,7 +17,7 @@ KEEP_RUNS = timedelta(days=30)
 
 
 @app.periodic(cron="15 3 * * *")
-@app.task(name="platform.back_up", queueing_lock="platform.back_up")
+@task(name="platform.back_up", queueing_lock="platform.back_up")
 def back_up(timestamp: int) -> None:
     """Write the nightly backup into the home. A failure is an error in the log and in the system log."""
     home = settings.FILIERA_HOME
@@ -32,7 +32,7 @@ def back_up(timestamp: int) -> None:
 
 
 @app.periodic(cron="45 3 * * *")
-@app.task(name="platform.tidy", queueing_lock="platform.tidy")
+@task(name="platform.tidy", queueing_lock="platform.tidy")
 def tidy(timestamp: int) -> None:
     """Delete system logs after 30 days, signs of life after a day, and other runs after 30 days."""
     now = datetime.now(UTC)

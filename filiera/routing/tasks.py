@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db import close_old_connections, connection
+from django.db import connection
 from django.utils import timezone
 from procrastinate import RetryStrategy
 
 from filiera.identity.models import Brand
 from filiera.platform import brand_scope
-from filiera.platform.jobs import app, brand_task
+from filiera.platform.jobs import app, brand_task, task
 from filiera.routing import alerts, hooks, placing, tracking, wake
 
 LIST_IDLE: Final = timedelta(seconds=30)
 LIST_WHILE_WAITING: Final = timedelta(seconds=10)
 
 
-@contextmanager
-def own_connection() -> Iterator[None]:
-    """Begin with a connection that works and give it back: the thread goes on to other jobs, or to none."""
-    if connection.in_atomic_block:  # a test's transaction
-        yield
-        return
-    close_old_connections()
-    try:
-        yield
-    finally:
-        close_old_connections()
-
-
-@app.task(name=wake.PLACE_CALLS)
+@task(name=wake.PLACE_CALLS)
 def place_calls(*, brand_id: str) -> None:
     """Place the brand's due calls. What fails half way is found again by its moment, not by repeating this job."""
-    with own_connection():
-        placing.place_calls(UUID(brand_id))
+    placing.place_calls(UUID(brand_id))
 
 
-@app.task(name="routing.sync_agents", retry=RetryStrategy(max_attempts=4, wait=20))
+@task(name="routing.sync_agents", retry=RetryStrategy(max_attempts=4, wait=20))
 def sync_agents(*, brand_id: str) -> None:
     """Read the provider's list of agents and add the new ones."""
-    with own_connection():
-        placing.sync_agents(UUID(brand_id))
+    placing.sync_agents(UUID(brand_id))
 
 
 @brand_task(retry=RetryStrategy(max_attempts=6, wait=1, exponential_wait=2))
@@ -55,40 +38,39 @@ def handle_received(received_id: str) -> None:
 
 
 @app.periodic(cron="*/5 * * * * *")
-@app.task(name="routing.tick", queueing_lock="routing.tick")
+@task(name="routing.tick", queueing_lock="routing.tick")
 def tick(timestamp: int) -> None:
     """Wake the brands whose calls are due, also those that a crash left behind."""
     now = timezone.now()
-    with own_connection():
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "select brand_id from routing_due_brands(%s, %s, %s) as brand_id",
-                [now, now - LIST_WHILE_WAITING, now - LIST_IDLE],
-            )
-            brands = [row[0] for row in cursor.fetchall()]
-        for brand_id in brands:
-            wake.place_calls_soon(brand_id)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select brand_id from routing_due_brands(%s, %s, %s) as brand_id",
+            [now, now - LIST_WHILE_WAITING, now - LIST_IDLE],
+        )
+        brands = [row[0] for row in cursor.fetchall()]
+    for brand_id in brands:
+        wake.place_calls_soon(brand_id)
 
 
 @app.periodic(cron="* * * * *")
-@app.task(name="routing.watch", queueing_lock="routing.watch")
+@task(name="routing.watch", queueing_lock="routing.watch")
 def watch(timestamp: int) -> None:
     """Evaluate every brand's alerts and write the day's figures."""
     now = timezone.now()
     for brand_id in _brands():
-        with own_connection(), brand_scope.use(brand_id):
+        with brand_scope.use(brand_id):
             alerts.evaluate(now=now)
             tracking.write_metrics(now.astimezone(UTC).date(), now=now)
 
 
 @app.periodic(cron="10 0 * * *")
-@app.task(name="routing.tidy", queueing_lock="routing.tidy")
+@task(name="routing.tidy", queueing_lock="routing.tidy")
 def tidy(timestamp: int) -> None:
     """Make yesterday's files whole, pack the daily archive, and remove what is past its time."""
     now = timezone.now()
     today = now.astimezone(UTC).date()
     for brand in list(Brand.objects.filter(is_active=True)):
-        with own_connection(), brand_scope.use(brand.id):
+        with brand_scope.use(brand.id):
             tracking.rebuild(today - timedelta(days=1), now=now)
             tracking.archive(now=now)
             days = brand.settings.get("routing", {}).get("log_retention_days", tracking.RETENTION_DAYS)
