@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from filiera.capture.models import MarketingSource
@@ -21,6 +22,7 @@ from filiera.pipeline.queries import Cursor, LeadFilter, LeadRow
 from filiera.platform import formats
 from filiera.workspace import calls
 from filiera.workspace.calls import Outcome
+from filiera.workspace.templatetags import ui
 
 PAGE = 50
 DAYS = {"oggi": 0, "7": 7, "30": 30, "90": 90}
@@ -117,6 +119,37 @@ class Row:
     mine: bool
 
     @property
+    def key(self) -> str:
+        return str(self.contact.pk)
+
+    @property
+    def name(self) -> str:
+        return self.contact.full_name or _("Senza nome")
+
+    @property
+    def wish(self) -> str:
+        """Return what was asked for last: `FAMILY · BASE`."""
+        if self.event is None:
+            return "–"
+        return (
+            " · ".join(part for part in (self.event.requested_service, self.event.requested_package) if part)
+            or "–"
+        )
+
+    @property
+    def at(self) -> str:
+        return self.contact.last_lead_at.isoformat(timespec="seconds")
+
+    @property
+    def is_pressing(self) -> bool:
+        """Say whether the call matters more than what is planned: it rings, waits or went wrong."""
+        return self.outcome is not None and self.outcome.tone in {"live", "warn", "bad"}
+
+    @property
+    def can_be_called(self) -> bool:
+        return self.phone is not None and self.phone.is_valid and bool(self.phone.phone_e164)
+
+    @property
     def number(self) -> str:
         """Return the number as people read it; one that cannot be understood stays as it was typed."""
         if self.phone is None:
@@ -169,6 +202,20 @@ def with_calls(leads: Sequence[LeadRow], *, me: UUID, now: datetime) -> list[Row
         for lead in leads
         for process in [processes.get(lead.contact.pk)]
     ]
+
+
+def words() -> dict[str, str]:
+    """Return what every row of a page says alike, translated once."""
+    return {
+        "select": _("Seleziona"),
+        "edit": _("Modifica il numero (E)"),
+        "assumed": _("Prefisso non scritto: presumo Italia"),
+        "call": _("Chiama"),
+        "correct": _("Correggi il numero di"),
+        "returns": ui.tag("bare", "history", _("ritorna")),
+        "nobody": format_html('<span class="fi-muted">{}</span>', _("nessuno")),
+        "nothing": format_html('<span class="fi-muted hide-phone">{}</span>', _("nessuna")),
+    }
 
 
 def views(asked: Asked, *, me: User, now: datetime) -> list[View]:

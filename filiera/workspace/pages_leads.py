@@ -74,6 +74,8 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         "asked": asked,
         "came_from": asked.address if asked.is_filtered else "",
         "list": found,
+        "leads": reverse("lead-list"),
+        "words": lead_list.words(),
         "count": next(view.count for view in views if view.is_current),
         "chips": lead_list.chips(asked),
         "views": views,
@@ -539,6 +541,8 @@ def phone_cell(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     context = {
         "contact": contact,
         "row": row,
+        "leads": reverse("lead-list"),
+        "words": lead_list.words(),
         "now": now,
         "typed": request.POST.get("value", _typed(row.phone)),
         "refusal": refusal,

@@ -4,6 +4,7 @@ The markup and the classes are those of the design; words come in already transl
 """
 
 from datetime import date, datetime
+from functools import lru_cache
 
 from django import template
 from django.templatetags.static import static
@@ -32,6 +33,7 @@ STAGE_LOOKS = {
 
 
 @register.simple_tag
+@lru_cache(maxsize=1024)
 def icon(name: str, size: str = "", label: str = "") -> SafeString:
     """Return an icon of the sprite, silent unless it has a `label`. `size` is xs, sm or lg."""
     classes = f"icon {size}".strip()
@@ -60,6 +62,11 @@ def tag(tone: str, glyph: str, text: str) -> SafeString:
 @register.simple_tag
 def stage(state: str, name: str = "") -> SafeString:
     """Return a lead state as a ring that fills and its word; a brand's own stage brings its `name`."""
+    return _stage(state, name, get_language() or "")
+
+
+@lru_cache(maxsize=256)
+def _stage(state: str, name: str, _language: str) -> SafeString:
     look = STAGE_LOOKS.get(LeadState(state), "nuovo") if state else "nuovo"
     words = name or LeadState(state).label
     return format_html('<span class="fi-stage fi-stage-{}">{}{}</span>', look, icon(f"s-{look}"), words)
@@ -75,6 +82,11 @@ def avatar(name: str, me: bool = False, size: str = "") -> SafeString:
 @register.simple_tag
 def person(name: str, me: bool = False, short: bool = True) -> SafeString:
     """Return who: the avatar and the first name, or "Tu"."""
+    return _person(name, me, short, get_language() or "")
+
+
+@lru_cache(maxsize=1024)
+def _person(name: str, me: bool, short: bool, _language: str) -> SafeString:
     words = _("Tu") if me else (name.split()[0] if short and name else name)
     return format_html('<span class="fi-person">{}{}</span>', avatar(name, me), words)
 
@@ -123,6 +135,12 @@ def day(at: datetime | date) -> str:
 def stamp(at: datetime) -> str:
     """Return a moment in full: `13 ottobre 2026, 10:41:59`."""
     return _said(timezone.localtime(at), "j F Y, H:i:s")
+
+
+@register.filter
+def hover(at: datetime) -> str:
+    """Return a moment in figures, for a title: `13/10/2026, 10:41:59`."""
+    return f"{timezone.localtime(at):%d/%m/%Y, %H:%M:%S}"
 
 
 @register.filter
