@@ -196,18 +196,15 @@ class AcceptPath:
         self, source: KnownSource, request: Request, door: str, *, too_large: bool
     ) -> Stored | Reply:
         now = datetime.now(UTC)
-        refusal: Reply | None = None
-        if too_large:
-            refusal = failure(413, "Payload too large", "PAYLOAD_TOO_LARGE")
-            verdict = Verdict(intake.REJECTED)
-        else:
+        verdict, refusal = _NOTHING_JUDGED, _TOO_LARGE
+        entry, answer = _token_only(source), {}
+        if not too_large:
             document = intake.parsed(request)
-            if not intake.proven(source, request, document, now):
-                refusal = failure(401, "Invalid API key", "INVALID_API_KEY")
-                verdict = Verdict(intake.REJECTED)
-            else:
+            if intake.proven(source, request, document, now):
                 verdict = intake.judge(source, request, document)
-        entry, answer = _entry(source, request, verdict, door, now, kept=refusal is None)
+                entry, answer = _entry(source, request, verdict, door, now)
+            else:
+                refusal = _INVALID_KEY
         try:
             outcome = await self.commit.accept(entry)
         except Unstorable:
@@ -218,7 +215,7 @@ class AcceptPath:
         if outcome.what == "limited":
             retry = (b"retry-after", str(outcome.wait_s).encode())
             return failure(429, "Rate limit exceeded", "RATE_LIMITED", headers=(retry,))
-        if refusal is not None:
+        if entry.id is None:
             return refusal
         if outcome.what == "conflict":
             return failure(
@@ -287,7 +284,7 @@ def _refuse_at_the_door(source: KnownSource | None, headers: Mapping[str, str], 
         if not key:
             return failure(401, "Missing API key", "MISSING_API_KEY")
         if not rules.key_matches(key, source.api_key_hash):
-            return failure(401, "Invalid API key", "INVALID_API_KEY")
+            return _INVALID_KEY
     elif source.auth_mode == "public" and not _allowed(source, headers):
         return failure(403, "Origin not allowed", "FORBIDDEN")
     return None
@@ -302,7 +299,7 @@ def _allowed(source: KnownSource, headers: Mapping[str, str]) -> bool:
 
 
 def _entry(
-    source: KnownSource, request: Request, verdict: Verdict, door: str, now: datetime, *, kept: bool
+    source: KnownSource, request: Request, verdict: Verdict, door: str, now: datetime
 ) -> tuple[Entry, dict[str, Any]]:
     """Return the row to store and the answer that stands in it."""
     submission_id = new_id()
@@ -315,24 +312,23 @@ def _entry(
         request_id=request_id,
         own_id=bool(request.own_id),
         lead_id=lead_id,
-        received_at=now,
         path=request.path,
         headers=orjson.dumps(intake.kept_headers(request.headers)).decode(),
-        content_type=request.content_type,
-        body=request.body if kept else b"",
+        body=request.body,
         body_hash=verdict.body_hash,
-        status=verdict.status,
-        http_status=verdict.http_status,
+        status="lookup" if verdict.needs_lookup else verdict.status,
         response=orjson.dumps(answer).decode(),
         reason=verdict.reason,
-        needs_lookup=verdict.needs_lookup,
         address=request.address,
-        user_agent=request.headers.get("user-agent", "")[:400],
         dedupe_key=verdict.dedupe_key,
         dedupe_window_s=intake.window_s(source, verdict),
-        kept=kept,
     )
     return entry, answer
+
+
+def _token_only(source: KnownSource) -> Entry:
+    """Return what costs a refused request its token: nothing of it is kept."""
+    return Entry(None, source.id, "", False, "", "", "{}", b"", "", "", "{}", "", None, "", 0)
 
 
 def _answer_to(verdict: Verdict, door: str, lead_id: str, request_id: str) -> dict[str, Any]:
@@ -470,3 +466,8 @@ def _is_address(text: str) -> bool:
 
 def _see_other(location: str) -> Reply:
     return Reply(303, b"", ((b"location", location.encode("ascii")),))
+
+
+_NOTHING_JUDGED = Verdict(intake.REJECTED)
+_TOO_LARGE = failure(413, "Payload too large", "PAYLOAD_TOO_LARGE")
+_INVALID_KEY = failure(401, "Invalid API key", "INVALID_API_KEY")

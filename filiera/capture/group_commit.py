@@ -25,7 +25,7 @@ MOST_BYTES_WAITING = 64 * 1024 * 1024
 TIMEOUT_S = 10.0
 TOUCHED_FOR = timedelta(minutes=1)  # how exact "last used" of a source is
 
-_STATEMENT = "select * from capture_accept({})".format(", ".join(f"${number}" for number in range(1, 26)))
+_STATEMENT = "select * from capture_accept({})".format(", ".join(f"${number}" for number in range(1, 20)))
 
 
 class Unavailable(Exception):
@@ -37,29 +37,23 @@ class Unstorable(Exception):
 
 
 class Entry(NamedTuple):
-    """One request on its way to the database, in the order of the function's arrays."""
+    """One request on its way to the database, in the order of the function's arrays; without an id, a token only."""
 
-    id: UUID
+    id: UUID | None
     source_id: UUID
     request_id: str
     own_id: bool
     lead_id: str
-    received_at: datetime
     path: str
     headers: str
-    content_type: str
     body: bytes
     body_hash: str
     status: str
-    http_status: int
     response: str
     reason: str
-    needs_lookup: bool
     address: str | None
-    user_agent: str
     dedupe_key: str
     dedupe_window_s: int
-    kept: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -601,23 +601,21 @@ def test_the_bucket_of_the_database_is_the_one_of_the_rules(brand: Any, make_sou
 
 def _take(owner: Any, source_id: Any, wanted: int, at: datetime) -> list[Any]:
     """Ask for tokens only: nothing is kept, so every granted request comes back as refused."""
-    from filiera.platform.ids import new_id
 
     def of(value: Any) -> list[Any]:
         return [value] * wanted
 
     columns = [
-        [new_id() for _ in range(wanted)], of(source_id), of("r"), of(False), of("l"), of(at), of("/"),
-        of("{}"), of(""), of(b""), of("h"), of("queued"), of(200), of("{}"), of(""), of(False), of(None), of(""),
-        of(""), of(0), of(False),
+        of(None), of(source_id), of("r"), of(False), of("l"), of("/"), of("{}"), of(b""), of("h"), of("queued"),
+        of("{}"), of(""), of(None), of(""), of(0),
     ]  # fmt: skip
     casts = (
-        "%s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::text[], %s::timestamptz[], %s::text[], "
-        "%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[], "
-        "%s::boolean[], %s::text[], %s::text[], %s::text[], %s::int[], %s::boolean[]"
+        "%s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::text[], %s::text[], %s::text[], %s::bytea[], "
+        "%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[]"
     )
+    arguments = [at, [source_id], *columns]
     return owner.execute(
-        f"select * from capture_accept(%s, 3, %s::uuid[], false, {casts})", [at, [source_id], *columns]
+        f"select * from capture_accept(%s, 3, %s::uuid[], false, {casts})", arguments
     ).fetchall()
 
 

@@ -30,10 +30,9 @@ $$
 ACCEPT = """
 create function capture_accept(
     at timestamptz, max_retries int, sources uuid[], touch boolean,
-    ids uuid[], source_ids uuid[], request_ids text[], own_ids boolean[], lead_ids text[], received timestamptz[],
-    paths text[], headers text[], content_types text[], bodies bytea[], body_hashes text[], statuses text[],
-    http_statuses int[], responses text[], error_codes text[], lookups boolean[], addresses text[],
-    user_agents text[], dedupe_keys text[], dedupe_windows_s int[], kept boolean[]
+    ids uuid[], source_ids uuid[], request_ids text[], own_ids boolean[], lead_ids text[], paths text[],
+    headers text[], bodies bytea[], body_hashes text[], statuses text[], responses text[], error_codes text[],
+    addresses text[], dedupe_keys text[], dedupe_windows_s int[]
 )
 returns table (place int, outcome text, submission_id uuid, http_status int, response text, wait_s int)
 language plpgsql security definer set search_path = public, pg_temp as $$
@@ -41,7 +40,8 @@ language plpgsql security definer set search_path = public, pg_temp as $$
 -- Returns rows only for requests that were not simply stored, by their place in the batch (from 1): `limited` (no
 -- token), `refused` (not to be kept, but it cost a token), `conflict` (the sender's own id with another body),
 -- `repeated` (stored before, with its answer), `duplicate` (stored now, as a repetition of another submission),
--- `gone` (its source is no more). `sources` are the different ones of the batch; `touch` notes that they were used.
+-- `gone` (its source is no more). An id of null asks for a token only. `sources` are the different ones of the batch;
+-- `touch` notes that they were used. The status `lookup` is queued once what it names has been fetched.
 #variable_conflict use_column
 declare
     pending uuid[] := sources;
@@ -109,9 +109,9 @@ begin
                   and d.status not in ('duplicate', 'rejected', 'discarded')
                   and d.received_at > at - dedupe_windows_s[n] * interval '1 second'
                 union all
-                select ids[j], received[j] from generate_subscripts(ids, 1) j
+                select ids[j], at from generate_subscripts(ids, 1) j
                 where j < n and source_ids[j] = source_ids[n] and dedupe_keys[j] = dedupe_keys[n]
-                  and firsts[j] is null and kept[j] and statuses[j] = 'queued'
+                  and firsts[j] is null and ids[j] is not null and statuses[j] = 'queued'
                   and (admitted is null or admitted[j])
             ) f order by f.received_at limit 1);
         if firsts[n] is not null then
@@ -124,17 +124,19 @@ begin
             id, brand_id, source_id, request_id, lead_id, method, path, headers, content_type, body, body_hash,
             dedupe_key, needs_lookup, status, http_status, response, error_code, ip_address, user_agent, received_at,
             queue_state, attempts, max_retries, visible_at, leased_by, last_error, dead_reason)
-        select e.id, s.brand_id, e.source_id, e.request_id, e.lead_id, 'POST', e.path, e.headers::jsonb,
-            e.content_type, e.body, e.body_hash, e.dedupe_key, e.lookup, e.status, e.http_status, e.response::jsonb,
-            e.error_code, e.address::inet, e.user_agent, e.received,
-            case when e.status = 'queued' then 'ready' else 'done' end, 0, max_retries, e.received, '', '', ''
-        from unnest(ids, source_ids, request_ids, lead_ids, received, paths, headers, content_types, bodies,
-                    body_hashes, statuses, http_statuses, responses, error_codes, lookups, addresses, user_agents,
-                    dedupe_keys, kept) with ordinality
-             e(id, source_id, request_id, lead_id, received, path, headers, content_type, body, body_hash,
-               status, http_status, response, error_code, lookup, address, user_agent, dedupe_key, kept, place)
+        select e.id, s.brand_id, e.source_id, e.request_id, e.lead_id, 'POST', e.path, e.said,
+            left(coalesce(e.said->>'content-type', ''), 255), e.body, e.body_hash,
+            e.dedupe_key, e.status = 'lookup', case e.status when 'lookup' then 'queued' else e.status end,
+            case when e.answer @> '{"success": false}' then 400 else 200 end, e.answer, e.error_code,
+            e.address::inet, left(coalesce(e.said->>'user-agent', ''), 400), at,
+            case when e.status in ('queued', 'lookup') then 'ready' else 'done' end, 0, max_retries, at, '', '', ''
+        from unnest(ids, source_ids, request_ids, lead_ids, paths, headers::jsonb[], bodies, body_hashes, statuses,
+                    responses::jsonb[], error_codes, addresses, dedupe_keys) with ordinality
+             e(id, source_id, request_id, lead_id, path, said, body, body_hash, status,
+               answer, error_code, address, dedupe_key, place)
         join capture_source s on s.id = e.source_id
-        where e.kept and (admitted is null or admitted[e.place::int])
+        where e.id is not null and (admitted is null or admitted[e.place::int])
+        order by e.place
         on conflict (brand_id, source_id, request_id) do nothing
         returning id, queue_state
     )
@@ -143,7 +145,7 @@ begin
     if n > 0 then
         perform pg_notify('filiera_lead', '');
     end if;
-    if true = any(lookups) then
+    if 'lookup' = any(statuses) then
         if exists (select from capture_submission q where q.id = any(written) and q.needs_lookup) then
             insert into procrastinate_jobs (queue_name, task_name) values ('default', 'capture.look_up');
         end if;
@@ -159,18 +161,18 @@ begin
     select e.place::int,
         case when s.id is null then 'gone'
              when admitted is not null and not admitted[e.place::int] then 'limited'
-             when not e.kept then 'refused'
+             when e.id is null then 'refused'
              when firsts[e.place::int] is not null and e.id = any(written) then 'duplicate'
              when e.own and old.body_hash <> e.body_hash then 'conflict'
              else 'repeated' end,
         old.id, old.http_status, old.response::text, (limits->e.source_id::text->>1)::int
-    from unnest(ids, source_ids, request_ids, own_ids, body_hashes, kept) with ordinality
-         e(id, source_id, request_id, own, body_hash, kept, place)
+    from unnest(ids, source_ids, request_ids, own_ids, body_hashes) with ordinality
+         e(id, source_id, request_id, own, body_hash, place)
     left join capture_source s on s.id = e.source_id
     left join capture_submission old on old.brand_id = s.brand_id and case
         when firsts[e.place::int] is not null and e.id = any(written) then old.id = firsts[e.place::int]
         else old.source_id = e.source_id and old.request_id = e.request_id end
-    where e.id <> all(coalesce(written, '{}')) or firsts[e.place::int] is not null
+    where e.id is null or e.id <> all(coalesce(written, '{}')) or firsts[e.place::int] is not null
     order by e.place;
 end $$
 """
