@@ -197,7 +197,8 @@ class AcceptPath:
     ) -> Stored | Reply:
         now = datetime.now(UTC)
         verdict, refusal = _NOTHING_JUDGED, _TOO_LARGE
-        entry, answer = _token_only(source), {}
+        answer: dict[str, Any] = {}
+        entry = _token_only(source)
         if not too_large:
             document = intake.parsed(request)
             if intake.proven(source, request, document, now):
