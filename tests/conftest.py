@@ -14,6 +14,7 @@ import django
 import pytest
 
 from tests import database as test_database
+from tests.browser import browser, house
 
 # The database is made before Django reads its settings, and Django is up before a test module is imported.
 _run = ExitStack()
@@ -25,6 +26,15 @@ os.environ |= {
     "DJANGO_SETTINGS_MODULE": "filiera.settings",
 }
 django.setup()
+
+
+__all__ = ["browser", "house"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests with a browser last: its driver leaves a loop running here, which Django and asyncio object to."""
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -23,7 +23,7 @@ FIRST_SIMULATOR_PORT_AFTER = 100
 def run(*, traffic: bool = False) -> None:
     """Run the demo until Ctrl-C or SIGTERM; a second start finds its data.
 
-    When everything answers, `demo.json` in the home says where everything is and how to sign in. With `traffic`, a
+    While everything answers, `demo.json` in the home says where everything is and how to sign in. With `traffic`, a
     steady stream of varied leads comes in.
     """
     home = homes.folder()
@@ -39,7 +39,7 @@ def run(*, traffic: bool = False) -> None:
         "FILIERA_ALLOW_PRIVATE_PROVIDERS": "1",
     }
     facts_path, config_path = home / "demo.json", home / "simulators.json"
-    facts_path.unlink(missing_ok=True)  # it says that everything answers: not yet
+    facts_path.unlink(missing_ok=True)  # of a run that was killed
 
     def seed() -> None:
         done = subprocess.run(
@@ -59,13 +59,16 @@ def run(*, traffic: bool = False) -> None:
         homes.write_private(facts_path, json.dumps(facts, indent=2, ensure_ascii=False).encode())
         _tell(facts, facts_path)
 
-    serving.up(
-        home,
-        also=_beside(home, ports, config_path, facts_path, traffic=traffic),
-        logs=homes.subfolder(home, "logs"),
-        before=seed,
-        on_ready=ready,
-    )
+    try:
+        serving.up(
+            home,
+            also=_beside(home, ports, config_path, facts_path, traffic=traffic),
+            logs=homes.subfolder(home, "logs"),
+            before=seed,
+            on_ready=ready,
+        )
+    finally:
+        facts_path.unlink(missing_ok=True)
     say(_("La dimostrazione si è fermata. I dati restano in %(home)s.") % {"home": home})
 
 

@@ -26,6 +26,7 @@ const DEFAULTS = {
   },
 };
 const KEEP_FAILED_MS = 30 * 24 * 3600 * 1000;
+const HONEYPOT = "sito"; // hidden: only a program fills it in
 const PERMANENT = [400, 401, 403, 404, 405, 409, 413, 422];
 
 const newId = () => {
@@ -130,6 +131,7 @@ class Forms {
     const data = {};
     for (const field of form.elements) {
       if (!field.name || field.disabled || field.type === "submit" || (field.type === "radio" && !field.checked)) continue;
+      if (field.name === HONEYPOT && !field.value) continue;
       if (field.type === "checkbox") data[field.name] = field.checked;
       else if (field.type === "number") data[field.name] = /^\s*[+-]?\d+\s*$/.test(field.value) ? parseInt(field.value, 10) : null;
       else data[field.name] = field.value.trim();
