@@ -8,21 +8,25 @@ most what is not known yet.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
+from django.db import OperationalError, transaction
 from django.db.models import Q
 
+from filiera.platform import brand_scope
 from filiera.platform.ids import new_id
 from filiera.platform.models import Received
 from filiera.routing import areas, outcomes
 from filiera.routing.cloudtalk import read_id, read_number, read_seconds
 from filiera.routing.models import Agent, CallAttempt
 
+PROVIDER: Final = "cloudtalk"
+BATCH: Final = 200
 BIND_WITHIN: Final = timedelta(minutes=2)
 TALK_AT_MOST: Final = timedelta(hours=4)
 # An event may be written down by the provider before our own request has come back and been written.
@@ -122,25 +126,71 @@ def parse(body: bytes) -> Signal | None:
     return read(content) if isinstance(content, dict) else None
 
 
-def handle(received_id: UUID, *, now: datetime) -> None:
-    """Apply a stored event, in an open brand scope. Again changes nothing."""
-    received = Received.objects.select_for_update().filter(id=received_id, handled_at__isnull=True).first()
-    if received is None:
-        return
+def handle_waiting(brand_id: UUID, *, now: Callable[[], datetime]) -> int:
+    """Apply the brand's stored events, oldest first, those of one call together; returns how many.
+
+    Each call's events are one short transaction, so that no two locks are ever held together.
+    """
+    handled = 0
+    while True:
+        with brand_scope.use(brand_id):
+            waiting = list(
+                Received.objects.filter(provider=PROVIDER, handled_at__isnull=True)
+                .order_by("received_at", "id")
+                .values_list("id", "body")[:BATCH]
+            )
+        if not waiting:
+            return handled
+        groups: dict[str, list[UUID]] = {}
+        for received_id, body in waiting:
+            signal = parse(bytes(body))
+            key = (signal.call_uuid or signal.call_id or signal.agent_id) if signal else ""
+            groups.setdefault(key or str(received_id), []).append(received_id)
+        for received_ids in groups.values():
+            with brand_scope.use(brand_id):
+                handled += _handle_together(received_ids, now=now())
+
+
+def _handle_together(received_ids: Sequence[UUID], *, now: datetime) -> int:
+    """Apply events that belong together; again, or beside another process that does it, changes nothing."""
+    mine = list(
+        Received.objects.select_for_update(no_key=True, skip_locked=True)
+        .filter(id__in=received_ids, handled_at__isnull=True)
+        .order_by("received_at", "id")
+    )
+    faults = {}
+    for received in mine:
+        try:
+            with transaction.atomic():
+                fault = _apply(received, now=now)
+        except OperationalError:
+            raise  # the database: all of it comes again
+        except Exception as trouble:  # one event that we cannot read must not stop the others
+            log.exception("event %s", received.id)
+            fault = f"{type(trouble).__name__}: {trouble}"
+        if fault:
+            faults[received.id] = fault[:2000]
+    Received.objects.filter(id__in=[received.id for received in mine]).update(handled_at=now)
+    for received_id, fault in faults.items():
+        Received.objects.filter(id=received_id).update(last_error=fault)
+    return len(mine)
+
+
+def _apply(received: Received, *, now: datetime) -> str:
+    """Apply one event; returns what is wrong with it, "" when nothing is."""
     signal = parse(bytes(received.body))
     if signal is None:
-        received.last_error = "not a JSON object"
-    elif signal.event == STATUS:
+        return "not a JSON object"
+    if signal.event == STATUS:
         _change_status(signal, at=received.received_at, now=now)
     else:
         _tell_call(signal, at=received.received_at, now=now)
-    received.handled_at = now
-    received.save(update_fields=["handled_at", "last_error"])
+    return ""
 
 
 def _change_status(signal: Signal, *, at: datetime, now: datetime) -> None:
     agent = (
-        Agent.objects.select_for_update().filter(provider_agent_id=signal.agent_id).first()
+        Agent.objects.select_for_update(no_key=True).filter(provider_agent_id=signal.agent_id).first()
         if signal.agent_id and signal.status
         else None
     )
@@ -153,8 +203,9 @@ def _tell_call(signal: Signal, *, at: datetime, now: datetime) -> None:
     if attempt is None:
         log.debug("%s is about no call of ours", signal.event)
         return
-    outcomes.bind(attempt, call_uuid=signal.call_uuid, call_id=signal.call_id)
     log.debug("%s tells about attempt %s", signal.event, attempt.id)
+    if (signal.call_uuid and attempt.call_uuid is None) or (signal.call_id and attempt.call_id is None):
+        outcomes.bind(attempt.id, call_uuid=signal.call_uuid, call_id=signal.call_id)
     match signal.event:
         case "call.started" | "call.ringing":
             outcomes.rings(attempt.id, now=now)

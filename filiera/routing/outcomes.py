@@ -33,7 +33,6 @@ from filiera.routing.cloudtalk import (
     NotSent,
     NumberRejected,
     RateLimited,
-    read_id,
 )
 from filiera.routing.models import Agent, CallAttempt, Connection, Process
 
@@ -54,8 +53,12 @@ def ring_window() -> timedelta:
 def locked(attempt_id: UUID) -> tuple[Process, CallAttempt]:
     """Return an attempt and its process under their locks."""
     process_id = CallAttempt.objects.values_list("process_id", flat=True).get(id=attempt_id)
-    process = Process.objects.select_for_update().get(id=process_id)
-    attempt = CallAttempt.objects.select_for_update().select_related("agent").get(id=attempt_id)
+    process = Process.objects.select_for_update(no_key=True).get(id=process_id)
+    attempt = (
+        CallAttempt.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("agent")
+        .get(id=attempt_id)
+    )
     return process, attempt
 
 
@@ -70,14 +73,14 @@ def accepted_requests(attempt_ids: Sequence[UUID], *, now: datetime) -> list[UUI
     """
     processes = {
         process.id: process
-        for process in Process.objects.select_for_update()
+        for process in Process.objects.select_for_update(no_key=True)
         .filter(
             id__in=CallAttempt.objects.filter(id__in=attempt_ids).values("process_id"), success__isnull=True
         )
         .order_by("id")
     }
     attempts = list(
-        CallAttempt.objects.select_for_update(of=("self",))
+        CallAttempt.objects.select_for_update(no_key=True, of=("self",))
         .select_related("agent")
         .filter(id__in=attempt_ids, process_id__in=processes, state=State.REQUESTED, ended_at__isnull=True)
         .order_by("id")
@@ -198,6 +201,10 @@ def _end_attempt(attempt: CallAttempt, state: str, code: str, message: str, now:
 
 def rings(attempt_id: UUID, *, now: datetime) -> None:
     """The agent's phone rings: also what the answer to the request did not say."""
+    if not CallAttempt.objects.filter(
+        id=attempt_id, state__in=[State.REQUESTED, State.ACCEPTED, State.UNKNOWN], ended_at__isnull=True
+    ).exists():
+        return
     process, attempt = locked(attempt_id)
     if attempt.state in (State.REQUESTED, State.ACCEPTED, State.UNKNOWN) and attempt.ended_at is None:
         attempt.state = State.RINGING
@@ -518,15 +525,16 @@ def wake_for_free_agent(agent: Agent, *, now: datetime) -> None:
 def wake_waiting(number: int, *, now: datetime) -> None:
     """Let the leads that wait longest for an agent go at once, up to `number`."""
     waiting = (
-        Process.objects.filter(
+        # Who is locked is being looked at anyway; waiting for them here could close a circle of locks.
+        Process.objects.select_for_update(no_key=True, skip_locked=True)
+        .filter(
             state=Process.State.WAITING,
             due_at__gt=now,
             error_code__in=codes.RETRYABLE | {codes.NOT_PICKED_UP},
         )
-        .order_by("created_at")
-        .values_list("id", flat=True)[:number]
+        .order_by("created_at")[:number]
     )
-    if Process.objects.filter(id__in=list(waiting)).update(due_at=now):
+    if Process.objects.filter(id__in=[process.id for process in waiting]).update(due_at=now):
         wake.place_calls_soon(brand_scope.current())
 
 
@@ -537,13 +545,13 @@ def disable_connection(message: str, *, now: datetime) -> None:
     alerts.open_alert(alerts.KEY_REFUSED, {"message": message[:_MESSAGE_LIMIT]}, now=now)
 
 
-def bind(attempt: CallAttempt, *, call_uuid: object, call_id: object) -> None:
+def bind(attempt_id: UUID, *, call_uuid: str = "", call_id: str = "") -> None:
     """Tie the provider's ids to an attempt, each once."""
-    uuid, number = read_id(call_uuid) or None, read_id(call_id) or None
+    _process, attempt = locked(attempt_id)
     changes = {}
-    if uuid and attempt.call_uuid is None:
-        changes["call_uuid"] = uuid
-    if number and attempt.call_id is None:
-        changes["call_id"] = number
+    if call_uuid and attempt.call_uuid is None:
+        changes["call_uuid"] = call_uuid
+    if call_id and attempt.call_id is None:
+        changes["call_id"] = call_id
     if changes:
         CallAttempt.objects.filter(id=attempt.id).update(**changes)

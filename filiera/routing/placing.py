@@ -1,21 +1,27 @@
 """Place a brand's due calls, and settle those whose end nobody told us.
 
 One process at a time does it for a brand: a lease on its connection. Pass after pass it looks at the rows, starts what
-circuit and budget allow, and saves what came back. Rows are read and written between the waits, in short transactions
-of this thread; only the requests run side by side. What a crash leaves behind is found again by its moment: a process
-by `due_at`, an attempt by `check_at`. An attempt that was stored and perhaps never sent counts as unknown.
+circuit and budget allow, and saves what came back. Rows are read and written in short transactions of this thread,
+never while a request is waited for; the requests run side by side in another.
+
+What a crash leaves behind is found again by its moment: a process by `due_at`, an attempt by `check_at`. An attempt
+that was stored and perhaps never sent counts as unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import contextlib
+import threading
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import httpx
 import orjson
 from django.conf import settings
 from django.db import connection as database
@@ -74,6 +80,8 @@ CONTACT_PATIENCE: Final = timedelta(minutes=30)
 NO_CONNECTION: Final = gettext_noop("Nessun centralino è collegato")
 DRY_RUN: Final = gettext_noop("Prova a vuoto: le chiamate sono spente")
 
+T = TypeVar("T")
+
 log = areas.logger("lead-to-call:calls")
 
 
@@ -101,13 +109,10 @@ def sync_agents(brand_id: UUID) -> None:
     ):
         raise RuntimeError("the provider cannot be asked now")
 
-    async def ask() -> ListAgents:
-        async with http.client() as client:
-            errand = ListAgents(now)
-            await errand.run(CloudTalk(client, account))
-            return errand
-
-    errand = asyncio.run(ask())
+    errand = ListAgents(now)
+    with _Line(account) as line:
+        line.start(errand)
+        line.finished(timeout_s=None)
     if isinstance(errand.result, Exception):
         raise errand.result
     with brand_scope.use(brand_id):
@@ -126,8 +131,8 @@ def _run(brand_id: UUID) -> None:
             _fail_all(connection.disabled_reason or NO_CONNECTION, now=timezone.now())
             return
         zone = ZoneInfo(Brand.objects.values_list("timezone", flat=True).get(id=brand_id))
-    with asyncio.Runner() as runner:
-        _Placing(connection, account, zone, runner).run()
+    with _Line(account) as line:
+        _Placing(connection, zone, line).run()
 
 
 def _account(connection: Connection) -> Account | None:
@@ -172,22 +177,71 @@ def _anything_due(now: datetime) -> bool:
 
 def _fail_all(message: str, *, now: datetime) -> None:
     """End what is due: no call can leave, so a person has to make it."""
-    for process in _due_processes(now).select_for_update(skip_locked=True)[:MOST_UNDER_WAY]:
+    for process in _due_processes(now).select_for_update(no_key=True, skip_locked=True)[:MOST_UNDER_WAY]:
         outcomes.fail(process, codes.CALL_FAILED, message, now=now)
     live.announce("calls")
 
 
-class _Placing:
-    """One run for one brand: its open client, and the requests under way."""
+class _Line:
+    """The requests under way, in an event loop of their own thread: they go on while rows are read and written."""
 
-    def __init__(
-        self, connection: Connection, account: Account, zone: ZoneInfo, runner: asyncio.Runner
-    ) -> None:
-        self.brand_id, self.connection, self.runner = connection.brand_id, connection, runner
-        self.http = http.client(read_timeout_s=READ_TIMEOUT_S, max_connections=MOST_UNDER_WAY)
-        self.client = CloudTalk(self.http, account)
-        self.under_way: dict[asyncio.Task[None], Errand] = {}
-        self.zone = zone
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
+        self._done: SimpleQueue[tuple[Errand, BaseException | None]] = SimpleQueue()
+        self.under_way: list[Errand] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._http = self._wait(self._open())
+        self._client = CloudTalk(self._http, self._account)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._wait(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def start(self, errand: Errand) -> None:
+        """Send a request now; its errand comes back through `finished`."""
+        self.under_way.append(errand)
+        future = asyncio.run_coroutine_threadsafe(errand.run(self._client), self._loop)
+        future.add_done_callback(lambda done: self._done.put((errand, done.exception())))
+
+    def finished(self, *, timeout_s: float | None) -> list[Errand]:
+        """Return what came back, waiting at most `timeout_s` for the first. Raises what a request should not."""
+        back = []
+        with contextlib.suppress(Empty):
+            back.append(self._done.get(timeout=timeout_s))
+            while True:
+                back.append(self._done.get_nowait())
+        for errand, fault in back:
+            self.under_way.remove(errand)
+            if fault is not None:
+                raise fault
+        return [errand for errand, _fault in back]
+
+    async def _open(self) -> httpx.AsyncClient:
+        return http.client(read_timeout_s=READ_TIMEOUT_S, max_connections=MOST_UNDER_WAY)
+
+    async def _close(self) -> None:
+        mine = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in mine:
+            task.cancel()
+        await asyncio.gather(*mine, return_exceptions=True)
+        await self._http.aclose()
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+class _Placing:
+    """One run for one brand: what is held back, and the line on which its requests are."""
+
+    def __init__(self, connection: Connection, zone: ZoneInfo, line: _Line) -> None:
+        self.brand_id, self.connection, self.zone, self.line = connection.brand_id, connection, zone, line
         self.lease_until = timezone.now() + LEASE
         # Claimed processes that wait for a fresh list of agents.
         self.held: list[UUID] = []
@@ -199,30 +253,21 @@ class _Placing:
         try:
             while True:
                 self._start_what_may(timezone.now())
-                if not self.under_way:
+                if not self.line.under_way:
                     return
-                self.runner.run(_first_of(self.under_way, PASS_S))
-                done = [task for task in self.under_way if task.done()]
-                for task in done:
-                    task.result()
-                self._save_all([self.under_way.pop(task) for task in done], timezone.now())
+                if back := self.line.finished(timeout_s=PASS_S):
+                    self._save_all(back, timezone.now())
         finally:
-            self._close()
-
-    def _close(self) -> None:
-        for task in self.under_way:
-            task.cancel()
-        self.runner.run(self.http.aclose())
-        if self.held:
-            with brand_scope.use(self.brand_id):
-                self._give_back(self.held, timezone.now())
+            if self.held:
+                with brand_scope.use(self.brand_id):
+                    self._give_back(self.held, timezone.now())
 
     # Starting
 
     def _start_what_may(self, now: datetime) -> None:
         with brand_scope.use(self.brand_id):
             self._renew_lease(now)
-            if self.under_way and not self._anything_to_do(now):
+            if self.line.under_way and not self._anything_to_do(now):
                 return
             self.connection = Connection.objects.select_related("circuit").get()
             if not self.connection.is_enabled:
@@ -235,10 +280,10 @@ class _Placing:
         room = self._room(now)
         if room <= 0:
             return
-        before = len(self.under_way)
+        before = len(self.line.under_way)
         self._start_within(room, list_is_due, now)
         health = self.connection.circuit
-        if len(self.under_way) == before and health and health.state != EndpointHealth.State.CLOSED:
+        if len(self.line.under_way) == before and health and health.state != EndpointHealth.State.CLOSED:
             circuit.release(health.circuit)
 
     def _start_within(self, room: int, list_is_due: bool, now: datetime) -> None:
@@ -256,7 +301,9 @@ class _Placing:
         )
         until = now + timedelta(seconds=max(reservation.wait_s, SOON_S))
         with brand_scope.use(self.brand_id):
-            self._start(ready, others, list_agents, reservation.granted, until=until, now=now)
+            begun = self._begin_some(ready, others, list_agents, reservation.granted, until=until, now=now)
+        for errand in begun:  # what they are about is committed
+            self.line.start(errand)
 
     def _renew_lease(self, now: datetime) -> None:
         if self.lease_until - now < LEASE / 2:
@@ -267,14 +314,14 @@ class _Placing:
         return (bool(self.held) and not self._is_listing()) or _anything_due(now)
 
     def _is_listing(self) -> bool:
-        return any(isinstance(errand, ListAgents) for errand in self.under_way.values())
+        return any(isinstance(errand, ListAgents) for errand in self.line.under_way)
 
     def _room(self, now: datetime) -> int:
         """Return how many requests the circuit lets start now. While it is open, what is due waits."""
         health = self.connection.circuit
         if health is None or health.state == EndpointHealth.State.CLOSED:
-            return MOST_UNDER_WAY - len(self.under_way)
-        if self.under_way:  # not closed: one probe at a time
+            return MOST_UNDER_WAY - len(self.line.under_way)
+        if self.line.under_way:  # not closed: one probe at a time
             return 0
         if circuit.admit(health.circuit, now=now):
             return 1
@@ -304,7 +351,7 @@ class _Placing:
             claimed = list(Process.objects.filter(id__in=self.held, state=Process.State.CALLING))
             self.held.clear()
             return claimed
-        claimed = list(_due_processes(now).select_for_update(skip_locked=True)[:room])
+        claimed = list(_due_processes(now).select_for_update(no_key=True, skip_locked=True)[:room])
         if not claimed:
             return []
         if settings.ROUTING_DRY_RUN or self.connection.is_dry_run:
@@ -354,7 +401,7 @@ class _Placing:
             contact, email=person.email or "", company=person.company_name, city=person.city, zip=person.cap
         )
 
-    def _start(
+    def _begin_some(
         self,
         ready: list[Process],
         others: list[Errand],
@@ -363,8 +410,8 @@ class _Placing:
         *,
         until: datetime,
         now: datetime,
-    ) -> None:
-        """Start as many requests as were granted: the list, then calls, then the rest. What is left waits `until`."""
+    ) -> list[Errand]:
+        """Return as many requests as were granted: the list, then calls, then the rest. What is left waits `until`."""
         started: list[Errand] = []
         if list_agents and granted:
             Connection.objects.update(agents_polled_at=now)
@@ -376,9 +423,7 @@ class _Placing:
             started += self._begin(ready[:fit], list_comes=bool(started) or self._is_listing(), now=now)
         fit = granted - len(started)
         self._postpone(others[fit:], until)
-        loop = self.runner.get_loop()
-        for errand in [*started, *others[:fit]]:
-            self.under_way[loop.create_task(errand.run(self.client))] = errand
+        return [*started, *others[:fit]]
 
     def _postpone(self, left: Iterable[Errand], until: datetime) -> None:
         for errand in left:
@@ -540,7 +585,9 @@ class _Placing:
 
     def _fail_contact(self, process_id: UUID, message: str, now: datetime) -> None:
         process = (
-            Process.objects.select_for_update().filter(id=process_id, state=Process.State.CALLING).first()
+            Process.objects.select_for_update(no_key=True)
+            .filter(id=process_id, state=Process.State.CALLING)
+            .first()
         )
         if process is not None:
             outcomes.fail(process, codes.CONTACT_CREATION_FAILED, message, now=now)
@@ -658,7 +705,3 @@ def replace_reset(limited: RateLimited | TooManyRequests, now: datetime) -> Rate
     reset_at = limited.reset_at or now + RESET_DEFAULT
     reset_at = min(max(reset_at, now + timedelta(seconds=1)), now + RESET_AT_MOST)
     return type(limited)(reset_at)
-
-
-async def _first_of(tasks: Iterable[asyncio.Task[None]], seconds: float) -> None:
-    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -39,12 +39,14 @@ State = CallAttempt.State
 
 def due_checks(connection: Connection, *, now: datetime, limit: int) -> Iterator[FindCall | ReadDetail]:
     """Yield what has to be asked now, in an open scope; what needs no question is settled on the way."""
-    due = (
-        CallAttempt.objects.filter(check_at__lte=now)
-        .order_by("check_at", "id")
-        .select_for_update(skip_locked=True)[:limit]
-    )
-    for attempt in due:
+    due = CallAttempt.objects.filter(check_at__lte=now).order_by("check_at", "id")
+    # Locked process first, in one order, as everywhere: an event about one of them may arrive meanwhile.
+    for attempt_id, _process_id in sorted(
+        due.values_list("id", "process_id")[:limit], key=lambda found: found[1]
+    ):
+        _process, attempt = outcomes.locked(attempt_id)
+        if attempt.check_at is None or attempt.check_at > now:
+            continue
         if attempt.ended_at is not None:
             yield from _ask_whose_silence(attempt, connection, now)
         elif now > attempt.requested_at + (
@@ -90,10 +92,10 @@ def save_find(errand: FindCall, *, now: datetime) -> None:
             check_at=now + STILL_CALLING
         )
         return
-    attempt = CallAttempt.objects.select_related("agent").get(id=errand.attempt_id)
+    _process, attempt = outcomes.locked(errand.attempt_id)
     call = _of(attempt, errand.result or [])
     if call is not None:
-        outcomes.bind(attempt, call_uuid=None, call_id=call.id)
+        outcomes.bind(attempt.id, call_id=call.id)
         outcomes.ended(
             attempt.id,
             talking_seconds=call.talking_seconds,

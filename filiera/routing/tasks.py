@@ -12,7 +12,7 @@ from procrastinate import RetryStrategy
 
 from filiera.identity.models import Brand
 from filiera.platform import brand_scope
-from filiera.platform.jobs import app, brand_task, task
+from filiera.platform.jobs import app, task
 from filiera.routing import alerts, hooks, placing, tracking, wake
 
 LIST_IDLE: Final = timedelta(seconds=30)
@@ -31,10 +31,10 @@ def sync_agents(*, brand_id: str) -> None:
     placing.sync_agents(UUID(brand_id))
 
 
-@brand_task(retry=RetryStrategy(max_attempts=6, wait=1, exponential_wait=2))
-def handle_received(received_id: str) -> None:
-    """Apply one event of the provider to the call or the agent it is about."""
-    hooks.handle(UUID(received_id), now=timezone.now())
+@task(name=wake.HANDLE_EVENTS, retry=RetryStrategy(max_attempts=6, wait=1, exponential_wait=2))
+def handle_events(*, brand_id: str) -> None:
+    """Apply the provider's events that wait, to the calls and agents they are about."""
+    hooks.handle_waiting(UUID(brand_id), now=timezone.now)
 
 
 @app.periodic(cron="*/5 * * * * *")

@@ -15,10 +15,9 @@ from django.views.decorators.csrf import csrf_exempt
 from filiera.platform import brand_scope
 from filiera.platform.api import failure
 from filiera.platform.models import Received
-from filiera.routing import hooks, tasks
+from filiera.routing import hooks, wake
 
 LARGEST_BODY = 64 * 1024
-PROVIDER = "cloudtalk"
 
 
 @csrf_exempt
@@ -35,7 +34,7 @@ def cloudtalk(request: HttpRequest, connection_id: UUID) -> HttpResponse:
     body, now = request.body, timezone.now()
     received = Received(
         brand_id=brand_id,
-        provider=PROVIDER,
+        provider=hooks.PROVIDER,
         external_id=hooks.external_id(body, hooks.parse(body), now=now)[:255],
         headers={
             name: value
@@ -48,7 +47,7 @@ def cloudtalk(request: HttpRequest, connection_id: UUID) -> HttpResponse:
     with brand_scope.use(brand_id):
         Received.objects.bulk_create([received], ignore_conflicts=True)
         if Received.objects.filter(id=received.id).exists():
-            tasks.handle_received.defer(brand_id=str(brand_id), received_id=str(received.id))
+            wake.handle_events_soon(brand_id)
     return JsonResponse({"success": True})
 
 

@@ -178,7 +178,6 @@ class Calling:
 
     def deliver(self, *bodies: bytes, token: str = TOKEN, jobs: bool = True) -> int:
         """Deliver events to our door and run the jobs they gave; returns the last status."""
-        from filiera.platform.models import Received
         from filiera.routing import hooks
 
         status = 0
@@ -191,10 +190,7 @@ class Calling:
             )
             status = answered.status_code
         if jobs:
-            with self.scope():
-                waiting = list(Received.objects.filter(handled_at__isnull=True).order_by("received_at", "id"))
-                for received in waiting:
-                    hooks.handle(received.id, now=timezone.now())
+            hooks.handle_waiting(self.brand.id, now=timezone.now)
         return status
 
 

@@ -49,7 +49,7 @@ class AgentHasHistory(Refused):
 
 def agent_of(agent_id: UUID, *, lock: bool = False) -> Agent:
     """Return an agent of the open brand. Raises Missing."""
-    agents = Agent.objects.select_for_update() if lock else Agent.objects
+    agents = Agent.objects.select_for_update(no_key=True) if lock else Agent.objects
     found = agents.filter(id=agent_id).first()
     if found is None:
         raise Missing(_("Questo agente non c’è."))
@@ -130,7 +130,10 @@ def take_agents_list(listed: Sequence[AgentInfo], *, read_at: datetime, add_new:
     `read_at` is when the list was asked for: events that came later know better. Leads that wait for somebody go at
     once, one for each agent who became available.
     """
-    known = {agent.provider_agent_id: agent for agent in Agent.objects.select_for_update().order_by("id")}
+    known = {
+        agent.provider_agent_id: agent
+        for agent in Agent.objects.select_for_update(no_key=True).order_by("id")
+    }
     became_free = 0
     for info in listed:
         agent = known.pop(info.id, None)

@@ -89,7 +89,7 @@ def retry_process(*, process_id: UUID, now: datetime, number_e164: str | None = 
 
     Raises Missing, CallUnderWay, NoNumber.
     """
-    process = Process.objects.select_for_update().filter(id=process_id).first()
+    process = Process.objects.select_for_update(no_key=True).filter(id=process_id).first()
     if process is None:
         raise Missing(_("Questa chiamata non c’è, o non è più qui."))
     attempts = CallAttempt.objects.filter(process=process)
@@ -113,7 +113,11 @@ def _called_already(contacts: set[UUID], *, now: datetime) -> set[UUID]:
     under_way = Process.objects.filter(contact_id__in=contacts).exclude(state=Process.State.DONE)
     found = set(under_way.values_list("contact_id", flat=True))
     if found:
-        under_way.filter(state=Process.State.WAITING, due_at__gt=now).update(due_at=now)
+        # Who is locked is being placed already.
+        waiting = under_way.filter(state=Process.State.WAITING, due_at__gt=now).select_for_update(
+            no_key=True, skip_locked=True
+        )
+        Process.objects.filter(id__in=[process.id for process in waiting]).update(due_at=now)
     return found
 
 

@@ -25,12 +25,12 @@ class NothingToUndo(Refused):
 def locked(now: datetime) -> RoutingState:
     """Return the brand's row under its lock, made when missing; the lock is held until the transaction ends."""
     brand_id = brand_scope.current()
-    turn = RoutingState.objects.select_for_update().filter(brand_id=brand_id).first()
+    turn = RoutingState.objects.select_for_update(no_key=True).filter(brand_id=brand_id).first()
     if turn is None:
         RoutingState.objects.bulk_create(
             [RoutingState(brand_id=brand_id, updated_at=now)], ignore_conflicts=True
         )
-        turn = RoutingState.objects.select_for_update().get(brand_id=brand_id)
+        turn = RoutingState.objects.select_for_update(no_key=True).get(brand_id=brand_id)
     return turn
 
 
