@@ -1,5 +1,6 @@
 """What a form promises is kept: the confirmation, the brochure, the contract (CAP-89)."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.translation import gettext as _
@@ -17,7 +18,8 @@ def promise(leads: list[Lead], *, now: datetime) -> None:
     if not new:
         return
     brand = Brand.objects.get(id=brand_scope.current())
-    emails.queue([_confirmation(lead, brand) for lead in new if lead.incoming.email], now=now)
+    words = _Words.of(brand)
+    emails.queue([_confirmation(lead, brand, words) for lead in new if lead.incoming.email], now=now)
     pipeline.plan_tasks(
         [
             PlannedTask(
@@ -37,25 +39,44 @@ def promise(leads: list[Lead], *, now: datetime) -> None:
     )
 
 
-def _confirmation(lead: Lead, brand: Brand) -> emails.Letter:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The sentences of a confirmation, translated once for a batch."""
+
+    subject: str
+    hello: str
+    hello_nobody: str
+    received: str
+    brochure: str
+    contract: str
+
+    @classmethod
+    def of(cls, brand: Brand) -> "_Words":
+        address = brand.settings.get("brochure_url", "")
+        return cls(
+            subject=_("%(brand)s: richiesta ricevuta") % {"brand": brand.name},
+            hello=_("Ciao %(name)s,"),
+            hello_nobody=_("Buongiorno,"),
+            received=_("abbiamo ricevuto la tua richiesta e ti ricontattiamo al più presto."),
+            brochure=_("La brochure che hai chiesto è qui: %(url)s") % {"url": address}
+            if address
+            else _("La brochure che hai chiesto te la mandiamo a parte."),
+            contract=_("Ti prepariamo anche il contratto, come hai chiesto."),
+        )
+
+
+def _confirmation(lead: Lead, brand: Brand, words: _Words) -> emails.Letter:
     name = lead.incoming.first_name or lead.contact.full_name
-    lines = [
-        _("Ciao %(name)s,") % {"name": name} if name else _("Buongiorno,"),
-        "",
-        _("abbiamo ricevuto la tua richiesta e ti ricontattiamo al più presto."),
-    ]
-    brochure = brand.settings.get("brochure_url", "")
-    if lead.incoming.wants_brochure and brochure:
-        lines += ["", _("La brochure che hai chiesto è qui: %(url)s") % {"url": brochure}]
-    elif lead.incoming.wants_brochure:
-        lines += ["", _("La brochure che hai chiesto te la mandiamo a parte.")]
+    paragraphs = [words.hello % {"name": name} if name else words.hello_nobody, words.received]
+    if lead.incoming.wants_brochure:
+        paragraphs.append(words.brochure)
     if lead.incoming.wants_contract:
-        lines += ["", _("Ti prepariamo anche il contratto, come hai chiesto.")]
+        paragraphs.append(words.contract)
     return emails.Letter(
         kind="lead_confirmation",
         subject_id=lead.event.id,
         to_address=lead.incoming.email.strip(),
         to_name=lead.contact.full_name,
-        subject=_("%(brand)s: richiesta ricevuta") % {"brand": brand.name},
-        body_text="\n".join([*lines, "", brand.name]),
+        subject=words.subject,
+        body_text="\n\n".join([*paragraphs, brand.name]),
     )

@@ -380,6 +380,7 @@ def _parameters(sockets: Path) -> str:
         "timezone = 'UTC'\n"
         "log_timezone = 'UTC'\n"
         "max_connections = 200\n"
+        "max_locks_per_transaction = 256\n"  # recognition locks each number and address of a batch
         "shared_buffers = '256MB'\n"
         "random_page_cost = 1.1\n"
     )
