@@ -129,7 +129,16 @@ def source(request: HttpRequest, source_id: UUID) -> HttpResponse:
     pairs = _pairs(request.POST) if request.method == "POST" else _pairs_of(one)
     extra: dict[str, Any] = {}
     if request.method == "POST":
-        if "save" in request.POST:
+        if "propose" in request.POST:
+            pairs = (trial.propose(one, stored) if stored else []) or pairs
+            extra["is_draft"] = True
+        elif "more" in request.POST:
+            field = request.POST.get("add", "")
+            pairs = [*pairs, (field, "")] if field in trial.FIELDS or field.startswith("custom.") else pairs
+            extra["is_draft"] = True
+        elif "many" in request.POST:
+            extra |= {"many": _try_many(one, pairs), "is_draft": True}
+        else:
             mapping = {path: field for field, path in pairs if path}
             try:
                 commands.change_source(
@@ -141,15 +150,6 @@ def source(request: HttpRequest, source_id: UUID) -> HttpResponse:
                 messages.success(request, _("Mappatura salvata. Vale dalla prossima richiesta."))
                 place = f"?{urlencode({'request': stored.pk})}" if stored else ""
                 return redirect(reverse("source", args=[one.pk]) + place)
-        elif "propose" in request.POST and stored:
-            pairs = trial.propose(one, stored) or pairs
-            extra["is_draft"] = True
-        elif "more" in request.POST:
-            field = request.POST.get("add", "")
-            pairs = [*pairs, (field, "")] if field in trial.FIELDS or field.startswith("custom.") else pairs
-            extra["is_draft"] = True
-        elif "many" in request.POST:
-            extra |= {"many": _try_many(one, pairs), "is_draft": True}
     return _source_page(request, one, "mapping", extra, pairs=pairs, stored=stored)
 
 
