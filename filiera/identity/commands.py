@@ -24,9 +24,7 @@ class WrongCredentials(Refused):
     status = 401
 
 
-def sign_in(
-    *, email: str, password: str, ip_address: str | None, now: datetime
-) -> User:
+def sign_in(*, email: str, password: str, ip_address: str | None, now: datetime) -> User:
     """Return the person these credentials belong to; every try is kept.
 
     Raises WrongCredentials, or TooManyAttempts after 5 failures of an e-mail or 20 of an address in 15 minutes
@@ -35,15 +33,10 @@ def sign_in(
     """
     email = email.strip().lower()
     failures = _failures(email, now)
-    if (
-        failures >= MOST_PER_EMAIL
-        or _failures_of_address(ip_address, now) >= MOST_PER_ADDRESS
-    ):
+    if failures >= MOST_PER_EMAIL or _failures_of_address(ip_address, now) >= MOST_PER_ADDRESS:
         _keep(email, ip_address, now, reason="too many attempts")
         raise TooManyAttempts(
-            _(
-                "Troppi tentativi. Facciamo una pausa di 15 minuti: il tuo account è al sicuro."
-            )
+            _("Troppi tentativi. Facciamo una pausa di 15 minuti: il tuo account è al sicuro.")
         )
     user = authenticate(username=email, password=password)
     if not isinstance(user, User):

@@ -163,5 +163,7 @@ class OutgoingEmail(BrandRow):
             models.UniqueConstraint(fields=["brand_id", "kind", "subject_id"], name="email_once"),
         ]
         indexes = [
-            models.Index(fields=["brand_id", "due_at"], name="email_due", condition=models.Q(status="queued")),
+            models.Index(
+                fields=["brand_id", "due_at"], name="email_due", condition=models.Q(status="queued")
+            ),
         ]

@@ -74,9 +74,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-def _door(
-    request: HttpRequest, context: dict[str, str], status: int = 200
-) -> HttpResponse:
+def _door(request: HttpRequest, context: dict[str, str], status: int = 200) -> HttpResponse:
     answer = render(request, "identity/sign_in.html", context, status=status)
     answer["Cache-Control"] = "no-store"
     return answer

@@ -97,5 +97,7 @@ def demand(request: HttpRequest, permission: str) -> Principal:
     """Return who acts. Raises Forbidden when the permission is missing."""
     principal: Principal | None = getattr(request, "principal", None)
     if principal is None or not principal.may(permission):
-        raise Forbidden(_("Questa pagina non c’è, o non è per te. Chiedi l’accesso a chi amministra il marchio."))
+        raise Forbidden(
+            _("Questa pagina non c’è, o non è per te. Chiedi l’accesso a chi amministra il marchio.")
+        )
     return principal
