@@ -49,7 +49,7 @@ async function scripts() {
 }
 
 async function styles() {
-  const bundle = await build({
+  const ours = await build({
     entryPoints: [join(here, "src", "css", "app.css")],
     outdir: built,
     bundle: true,
@@ -60,19 +60,18 @@ async function styles() {
     legalComments: "none",
   });
   let css = "";
-  for (const file of bundle.outputFiles) {
+  for (const file of ours.outputFiles) {
     if (file.path.endsWith(".css")) css = file.text;
     else writeFileSync(file.path, file.contents);
   }
-  // Of Tabler, only what a template names comes along; our own classes may be put together at run time, so they stay.
-  const [purged] = await new PurgeCSS().purge({
+  // Tabler goes before, and of it only what some file of ours names: the rest would be read by nobody.
+  const [tabler] = await new PurgeCSS().purge({
     content: namingFiles().map((path) => ({ raw: textOf(path), extension: "html" })),
-    css: [{ raw: css }],
-    safelist: { standard: [/^fi-/, /^is-/, /^htmx-/, "icon", "num", "c1", "c2"], greedy: [/data-bs-theme/, /data-accent/, /^fi-/, /^\.?is-/] },
-    variables: true,
+    css: [{ raw: textOf(join(packages, "@tabler", "core", "dist", "css", "tabler.css")) }],
+    safelist: { standard: [/^is-/, "icon"], greedy: [/data-bs-theme/] },
     keyframes: true,
   });
-  const small = await transform(purged.css, { loader: "css", minify: true, target: browsers });
+  const small = await transform(`${tabler.css}\n${css}`, { loader: "css", minify: true, target: browsers });
   writeFileSync(join(built, "app.css"), small.code);
 }
 

@@ -11,7 +11,7 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 
 from tests.database import HOME
 

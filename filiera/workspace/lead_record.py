@@ -112,7 +112,8 @@ def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
 def _other(suggestion: DuplicateSuggestion | None, contact: Contact) -> Contact | None:
     if suggestion is None:
         return None
-    return suggestion.other if suggestion.contact_id == contact.pk else suggestion.contact
+    other: Contact = suggestion.other if suggestion.contact_id == contact.pk else suggestion.contact
+    return other
 
 
 def permission(
@@ -180,7 +181,8 @@ def _steps(deal: Deal | None, now: datetime) -> list[Step]:
 def _stage_now(deal: Deal, stages: Sequence[Stage]) -> Stage | None:
     """Return where a deal stands: its stage, or the one of its end."""
     if deal.status == Deal.Status.OPEN:
-        return deal.current_stage
+        here: Stage | None = deal.current_stage
+        return here
     end = pipeline_rules.WON if deal.status == Deal.Status.WON else pipeline_rules.LOST
     return next((stage for stage in stages if stage.lead_state == end), None)
 

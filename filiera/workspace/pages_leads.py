@@ -196,7 +196,10 @@ def _weighted(deal: Deal | None) -> dict[str, Any] | None:
     probability = deal.current_stage.probability
     if probability is None:
         return None
-    return {"share": formats.number(probability), "value": deal.amount * probability / 100}
+    return {
+        "share": f"{formats.number(probability)}\N{NO-BREAK SPACE}%",
+        "value": deal.amount * probability / 100,
+    }
 
 
 def _why_in_short(found: lead_record.Record, me: UUID) -> dict[str, Any] | None:

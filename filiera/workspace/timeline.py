@@ -21,6 +21,8 @@ from filiera.routing import queries as routing
 MOST = 200
 """Knots on one page; a person with more has the older ones in the export."""
 
+STEPS = {"lead.received": 0, "deal.opened": 1, "decision.made": 2, "call.attempted": 3}
+
 KINDS = ("chiamate", "moduli", "stato", "note")
 
 
@@ -52,6 +54,8 @@ class Entry:
 def of(contact_id: UUID) -> list[Entry]:
     """Return what happened to a person, newest first, without what is still to be done."""
     items = threads.read([contact_id], limit=MOST)
+    # What one transaction wrote has one instant: then the later step of the path stands above.
+    items.sort(key=lambda item: (item.at, STEPS.get(item.kind, len(STEPS))), reverse=True)
     return [_entry(item) for item in items if item.kind != "activity.planned"]
 
 

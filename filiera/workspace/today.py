@@ -232,13 +232,13 @@ def figures_since(start: datetime) -> Figures:
             )
             select (select count(*) from day),
                    (select count(*) from day where process_id is not null),
-                   count(*) filter (where first_at <= received_at + %(promise)s),
+                   count(*) filter (where first_at <= received_at + make_interval(secs => %(promise_s)s)),
                    count(*) filter (where answered),
                    count(*),
                    extract(epoch from percentile_cont(0.5) within group (order by first_at - received_at))
               from called
             """,
-            {"start": start, "promise": timedelta(seconds=FIRST_CONTACT_S)},
+            {"start": start, "promise_s": FIRST_CONTACT_S},
         )
         arrived, callable_, in_time, answered, called, median = cursor.fetchone()
     return Figures(

@@ -180,6 +180,8 @@ def a_morning(bea: Any, *, now: datetime) -> None:
             received_at=at,
             created_at=at,
         )
+        if went == "mine":
+            _choose_bea(contact, process, agents, now)
         if went in {"mine", "rings", "answered", "missed"}:
             ringing = went in {"mine", "rings"}
             CallAttempt.objects.create(
@@ -219,6 +221,40 @@ def a_morning(bea: Any, *, now: datetime) -> None:
         error_code="NO_CONTACT",
         received_at=now,
         visible_at=now,
+    )
+
+
+def _choose_bea(contact: Any, process: Any, agents: list[Any], now: datetime) -> None:
+    """Write the decision that gave a lead to Bea by the credit rule, as routing would: replaying it gives the same."""
+    from filiera.routing import rules
+    from filiera.routing.models import Decision
+
+    candidates = [
+        rules.Candidate(
+            id=str(agent.pk),
+            name=agent.name,
+            sort_order=agent.sort_order,
+            provider_agent_id=agent.provider_agent_id,
+            weight=2 if agent is agents[0] else 1,
+            provider_status="calling" if agent is agents[2] else "online",
+        )
+        for agent in agents
+    ]
+    before = rules.State(last=str(agents[1].pk), last_sort_order=1, total=6)
+    choice = rules.decide(rules.Ask(at=now), candidates, before, rule=rules.Rule.CREDIT, version=7)
+    Decision.objects.create(
+        sequence=1,
+        process=process,
+        contact=contact,
+        lead_event=process.lead_event,
+        rule=choice.rule.value,
+        rule_version=7,
+        candidates=rules.record_pool(choice.pool),
+        state_before=choice.state_before.as_json(),
+        state_after=choice.state_after.as_json(),
+        agent=agents[0],
+        reason=rules.reason_for(choice),
+        created_at=now,
     )
 
 

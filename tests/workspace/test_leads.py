@@ -320,49 +320,17 @@ def test_neighbours_are_those_of_the_list_one_came_from(bea: Any, scope: Any) ->
 
 
 def test_a_decision_is_explained_with_names_at_its_own_address(bea: Any, scope: Any, people: Any) -> None:
-    from filiera.routing.models import Agent, Decision
-
     with scope():
         adele = named("Adele")
-        first, second, third = Agent.objects.order_by("sort_order")
-        Decision.objects.create(
-            sequence=1,
-            contact=adele,
-            rule="round_robin",
-            rule_version=1,
-            candidates=[
-                candidate(first, None),
-                candidate(second, None),
-                candidate(third, "busy"),
-            ],
-            state_before={"last": None, "sort": None, "n": 0, "credits": {}},
-            state_after={"last": str(first.pk), "sort": 0, "n": 1, "credits": {}},
-            agent=first,
-            reason="round_robin",
-            created_at=timezone.now(),
-        )
     drawer = text(bea.get(f"/leads/{adele.pk}/why", headers={"X-Drawer": "1"}))
-    assert "Tocca a te, Bea: il primo di turno tra i 2 agenti liberi." in drawer
+    assert "Tocca a te, Bea: il credito più alto tra i 2 agenti liberi." in drawer
     assert "<strong>Fiamma Corradi</strong>" in drawer
+    assert "Ogni lead dà a chi è libero una quota pari al suo peso diviso 3" in drawer
     assert "Rigiocata, stesso risultato" in drawer
     assert "<html" not in drawer
     whole = text(bea.get(f"/leads/{adele.pk}/why"))
     assert "<h1>Adele Brunetti</h1>" in whole
     assert "Tocca a te, Bea" in whole
-
-
-def candidate(agent: Any, why: str | None) -> dict[str, Any]:
-    """Return an agent as a decision keeps it."""
-    return {
-        "id": str(agent.pk),
-        "name": agent.name,
-        "sort": agent.sort_order,
-        "provider_id": agent.provider_agent_id,
-        "weight": 1,
-        "status": "online" if why is None else "busy",
-        "word": "online" if why is None else "calling",
-        "why": why,
-    }
 
 
 # A lead by hand
