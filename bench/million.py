@@ -1,4 +1,4 @@
-"""Fill a brand with people by the million, set by set, as the owner of the schema.
+"""Fill a brand with people by the million, set by set, past row security.
 
 `python -m bench.million '{"brand_id": …, "contacts": 1000000, "open_deals": 20000, …}'`. What is made looks like what
 intake makes: a person with a number, one lead event, one deal with its stay in a stage, work done on some. Ids are
@@ -27,6 +27,8 @@ from filiera.platform import brand_scope  # noqa: E402
 def main(options: dict[str, Any]) -> None:
     """Fill one brand. `first` moves the people's numbers, so that several brands may be filled."""
     with brand_scope.use(options["brand_id"]):
+        with connection.cursor() as cursor:
+            cursor.execute("set local session_replication_role = replica")  # references hold by construction
         stages = list(
             Stage.objects.filter(brand_id=options["brand_id"], lead_state__isnull=False).order_by(
                 "order_index"

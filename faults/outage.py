@@ -46,10 +46,16 @@ class Probes:
     marketplace: list[Answer] = field(default_factory=list)
     page: list[Answer] = field(default_factory=list)
 
-    def is_clear(self, answers: list[Answer], status: int) -> bool:
-        """Return whether there was such a refusal, each with Retry-After, and no other answer but a success."""
-        refused = [answer for answer in answers if not 200 <= answer.status < 400]
-        return bool(refused) and all(answer.status == status and answer.retry_after for answer in refused)
+    def is_clear(self, answers: list[Answer], status: int, *, may_be_served: bool = False) -> bool:
+        """Return whether there was such a refusal, each with Retry-After, and no other answer but a success.
+
+        The marketplace's proof is forged: told so with 401 it was read and judged, which is an answer too. With
+        `may_be_served` there need not have been a refusal.
+        """
+        refused = [answer for answer in answers if not (200 <= answer.status < 400 or answer.status == 401)]
+        return (bool(refused) or may_be_served) and all(
+            answer.status == status and answer.retry_after for answer in refused
+        )
 
     def summary(self) -> dict[str, list[tuple[int, str | None, float]]]:
         return {
@@ -61,9 +67,13 @@ class Probes:
 def run() -> Verdict:
     """Break the database in three ways, each in its own house, and judge each."""
     verdict = Verdict("Q-21", "database restarted, connections exhausted, disk full")
-    for name, script in (("restart", restart), ("connections", connections), ("stuck pool", stuck_pool)):
+    for name, script, settings in (
+        ("restart", restart, {}),
+        ("connections", connections, {}),
+        ("stuck pool", stuck_pool, {"FILIERA_DATABASE_POOL": "2"}),
+    ):
         say(f"Q-21 {name} …")
-        with living(FILIERA_DATABASE_POOL="2") as house:
+        with living(**settings) as house:
             script(verdict, house)
     say("Q-21 disk …")
     _disk_in_its_own_mounts(verdict)
@@ -168,7 +178,9 @@ def _break(verdict: Verdict, house: Living, name: str, away, away_s: float = AWA
     verdict.check(
         f"{name}: a marketplace is told 429 with Retry-After", probes.is_clear(probes.marketplace, 429)
     )
-    verdict.check(f"{name}: a page is told 503 with Retry-After", probes.is_clear(probes.page, 503))
+    # A full disk still reads: pages may go on as if nothing had happened.
+    page_is_clear = probes.is_clear(probes.page, 503, may_be_served=name == "disk full")
+    verdict.check(f"{name}: a page is told 503 with Retry-After", page_is_clear)
     verdict.check(f"{name}: no 503 without Retry-After", senders.without_retry_after == 0)
     verdict.check(f"{name}: leads are accepted again without a hand", back, seconds=back_s)
     inner = Verdict(verdict.id, name)
