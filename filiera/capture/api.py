@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema, Status
 
-from filiera.capture import commands, queries
+from filiera.capture import commands, queries, queue
 from filiera.capture.models import Source, Submission
 from filiera.identity.permissions import demand
 from filiera.platform.api import MOST_PER_PAGE, PER_PAGE, ok, paginated
@@ -198,6 +198,7 @@ def get_request(request: HttpRequest, submission_id: UUID) -> Any:
             "body": bytes(submission.body).decode("utf-8", "replace"),
             "retrieved": submission.retrieved,
             "response": submission.response,
+            "message": queue.message(submission),
         },
     )
 

@@ -21,7 +21,6 @@ from filiera.platform import live
 log = logging.getLogger("filiera.capture.queue")
 
 BACKEND = "database"
-NAME, DEAD_NAME = "leads:queue", "leads:dlq"
 MOST_BYTES = 32 * 1024 * 1024
 MOST_LAPSES = 10  # of a submission's lease: a worker may be killed, but not by the same submission for ever
 

@@ -12,11 +12,14 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from filiera.capture import rules
 from filiera.platform import brand_scope
 
 PAYLOADS = Path(__file__).parent / "payloads"
+FORM = "application/x-www-form-urlencoded"
 LEAD = {
     "nome": "Onorina",
     "cognome": "Baggio",
@@ -163,14 +166,13 @@ def test_a_form_without_javascript_goes_on_to_its_confirmation(
 ) -> None:
     """CAP-90."""
     form = b"nome=Ada&cognome=Zen&email=ada%40posta.example&telefono=351+000+0001&vuoleContratto=on&eta="
-    kind = "application/x-www-form-urlencoded"
-    answer = doors.post(f"/api/lead?source={landing.name}", form, content_type=kind)
+    answer = doors.post(f"/api/lead?source={landing.name}", form, content_type=FORM)
     [row] = submissions(brand)
     assert (answer.status, answer.headers["location"]) == (
         303,
         f"/l/vegliasi-pagina/ricevuta?codice={row.lead_id}",
     )
-    answer = doors.post(f"/api/lead?source={landing.name}", b"nome=Ada", content_type=kind)
+    answer = doors.post(f"/api/lead?source={landing.name}", b"nome=Ada", content_type=FORM)
     assert (answer.status, answer.headers["location"]) == (303, "/l/vegliasi-pagina?manca=email#richiesta")
 
 
@@ -302,26 +304,18 @@ def test_a_refusal_is_repeated_like_an_acceptance(doors: Any, webhook: Any) -> N
         orjson.dumps({"email": "a@b.example", **{f"k{n}": "\0" for n in range(10_000)}}),
     ],
 )
-@pytest.mark.parametrize(
-    "kind", ["webhook", "meta", "google_ads", "tally", "ghl", "elementor", "gravity_forms"]
-)
 def test_no_content_is_ever_our_fault(
-    doors: Any, brand: Any, make_source: Any, submissions: Any, body: bytes, kind: str
+    doors: Any, brand: Any, make_source: Any, submissions: Any, body: bytes
 ) -> None:
     """Q-30: stored or refused with a clear code, never a 5xx; other senders than programs always get 200."""
-    source = make_source(brand, "bersaglio", kind)
-    for content_type in (
-        "application/json",
-        "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
-        "\xff",
-    ):
-        answer = doors.post(
-            f"/webhook-ingest/{source.name}", body, key=source.clear_key, content_type=content_type
-        )
-        assert answer.status in ((200, 400) if kind == "webhook" else (200,)), answer.body
+    for kind in ("webhook", "meta", "google_ads", "tally", "ghl", "elementor", "gravity_forms"):
+        source = make_source(brand, f"bersaglio-{kind}", kind)
+        for content_type in ("application/json", FORM, "multipart/form-data; boundary=x", "\xff"):
+            path = f"/webhook-ingest/{source.name}"
+            answer = doors.post(path, body, key=source.clear_key, content_type=content_type)
+            assert answer.status in ((200, 400) if kind == "webhook" else (200,)), answer.body
     rows = submissions(brand)
-    assert rows
+    assert len(rows) > 20
     assert all(row.status in ("queued", "rejected", "duplicate") for row in rows)
     assert all(bytes(row.body) == body for row in rows)
 
@@ -436,6 +430,36 @@ def test_a_signed_sender_is_let_in_by_its_signature_alone(
     assert submissions(brand) == []
     assert doors.post("/webhook-ingest/tally", body, headers={"Tally-Signature": signature}).status == 200
     assert len(submissions(brand)) == 1
+
+
+def test_a_marketplace_event_needs_its_signature_and_comes_once(
+    doors: Any, brand: Any, make_source: Any, submissions: Any
+) -> None:
+    """CAP-95, acceptance 13: Ed25519 over the raw bytes; an old copy is refused, a repeated webhookId is known."""
+    from filiera.capture.source_cache import signing_context
+    from filiera.identity import vault
+
+    key = Ed25519PrivateKey.generate()
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    source = make_source(brand, "ghl-mercato", "ghl", auth_mode="signature")
+    with brand_scope.use(brand.id):
+        source.signing_secret = vault.seal(pem, context=signing_context(source.id))
+        source.save()
+
+    def send(event: dict[str, Any], sign: Callable[[bytes], bytes] = key.sign) -> Any:
+        body = orjson.dumps(event)
+        signature = base64.b64encode(sign(body)).decode()
+        return doors.post("/webhook-ingest/ghl-mercato", body, headers={"X-GHL-Signature": signature})
+
+    event = orjson.loads((PAYLOADS / "ghl/marketplace.json").read_bytes())
+    event["timestamp"] = datetime.now(UTC).isoformat()
+    assert send(event, Ed25519PrivateKey.generate().sign).status == 401
+    assert send({**event, "timestamp": "2026-01-01T00:00:00Z"}).status == 401
+    assert submissions(brand) == []
+    first, again = send(event), send({**event, "versionId": "altra"})
+    assert (first.status, again.status, again.body) == (200, 200, first.body)
+    assert again.headers["idempotent-replay"] == "true"
+    assert [row.request_id for row in submissions(brand)] == [f"webhook:{event['webhookId']}"]
 
 
 def test_meta_verifies_its_address_and_brings_ids_to_look_up(

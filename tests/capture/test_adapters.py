@@ -563,7 +563,7 @@ MAPPINGS = st.dictionaries(
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(document=DOCUMENTS, mapping=MAPPINGS, retrieved=st.dictionaries(WORDS, JSON, max_size=2))
 def test_no_adapter_raises_anything_but_unmappable(
     adapter: Any, document: dict[str, Any], mapping: dict[str, str], retrieved: dict[str, Any]
@@ -592,7 +592,7 @@ FLAT = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(document=FLAT)
 def test_the_glance_of_the_door_sees_what_the_full_reading_sees(document: dict[str, Any]) -> None:
     glimpsed = glance(document, frozenset(("first_name", "full_name", "email", "phone", "age")))
@@ -606,7 +606,7 @@ def test_the_glance_of_the_door_sees_what_the_full_reading_sees(document: dict[s
     assert tuple(glimpsed.problems) == lead.problems
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(body=st.binary(max_size=300), header=st.text(max_size=80))
 def test_no_signature_check_stumbles(body: bytes, header: str) -> None:
     names = (

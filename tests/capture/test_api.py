@@ -135,6 +135,7 @@ def test_the_log_is_filtered_and_a_request_offered_again(call: Any, dead: Submis
         assert call("get", f"/requests{query}").json()["pagination"]["total"] == total
     whole = call("get", f"/requests/{dead.id}").json()["data"]
     assert whole["body"] == '{"email": "ada@posta.example"}'
+    assert list(whole["message"]) == ["id", "data", "timestamp", "attempts"]
     replayed = call("post", f"/requests/{dead.id}/replay")
     assert replayed.status_code == 201
     assert replayed.json()["data"]["replayed_from_id"] == str(dead.id)
