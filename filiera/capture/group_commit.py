@@ -22,7 +22,7 @@ MOST_PER_FLUSH = 500
 MOST_BYTES_PER_FLUSH = 8 * 1024 * 1024
 MOST_WAITING = 4_000
 MOST_BYTES_WAITING = 64 * 1024 * 1024
-TIMEOUT_S = 10.0
+TIMEOUT_S = 5.0  # of a flush: a sender gives up after 10 s, and must have heard from us before
 TOUCHED_FOR = timedelta(minutes=1)  # how exact "last used" of a source is
 
 _STATEMENT = "select * from capture_accept({})".format(", ".join(f"${number}" for number in range(1, 20)))
@@ -130,6 +130,9 @@ class GroupCommit:
                 else:
                     log.warning("the batch could not be stored: %s", type(trouble).__name__)
                 self._drop(number)
+                # What came behind would wait as long for the same answer.
+                while self._waiting:
+                    batch += self._take()
                 for _entry, done in batch:
                     if not done.done():
                         done.set_exception(Unavailable(type(trouble).__name__))
@@ -157,7 +160,8 @@ class GroupCommit:
         ) as no:
             if len(batch) == 1:
                 log.warning("a request was refused by the database: %s", type(no).__name__)
-                batch[0][1].set_exception(Unstorable(type(no).__name__))
+                if not batch[0][1].done():
+                    batch[0][1].set_exception(Unstorable(type(no).__name__))
                 return
             for pair in batch:
                 await self._flush(number, [pair])
@@ -198,11 +202,15 @@ class GroupCommit:
                 connection.terminate()
 
 
-async def connect(dsn: str) -> asyncpg.Connection:
-    """Return a connection of the runtime role on which nothing waits longer than TIMEOUT_S."""
+async def connect(dsn: str, *, timeout_s: float = TIMEOUT_S) -> asyncpg.Connection:
+    """Return a connection of the runtime role on which no statement waits longer than `timeout_s`."""
     return await asyncpg.connect(
         dsn,
-        timeout=3,
-        command_timeout=TIMEOUT_S,
-        server_settings={"application_name": "filiera-accept"},
+        timeout=min(timeout_s, 3.0),
+        command_timeout=timeout_s,
+        # The server gives up first, so that what was answered with "try later" is not stored after all.
+        server_settings={
+            "application_name": "filiera-accept",
+            "statement_timeout": str(int(timeout_s * 900)),
+        },
     )

@@ -19,6 +19,7 @@ from filiera.identity import vault
 
 FRESH_FOR_S = 0.5
 MOST_NAMES = 2_000
+TIMEOUT_S = 2.0
 _STATEMENT = "select * from capture_find_source($1)"
 
 
@@ -31,6 +32,7 @@ class SourceCache:
         self._reading: dict[str, asyncio.Task[KnownSource | None]] = {}
         self._one_at_a_time = asyncio.Lock()
         self._connection: asyncpg.Connection | None = None
+        self._failed_at = 0.0
 
     def fresh(self, name: str) -> KnownSource | bool | None:
         """Return what is known and fresh without waiting; False when it has to be read."""
@@ -57,14 +59,20 @@ class SourceCache:
             self._connection.terminate()
 
     async def _read(self, name: str) -> KnownSource | None:
+        asked_at = time.monotonic()
         try:
             async with self._one_at_a_time:
+                if (
+                    self._failed_at > asked_at
+                ):  # while this name waited for its turn: it would wait as long again
+                    raise group_commit.Unavailable("the database is away")
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await group_commit.connect(self._dsn)
+                    self._connection = await group_commit.connect(self._dsn, timeout_s=TIMEOUT_S)
                 # Counted from before the look: what changes while we look is seen half a second later at most.
                 fresh_until = time.monotonic() + FRESH_FOR_S
                 row = await self._connection.fetchrow(_STATEMENT, name)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as trouble:
+            self._failed_at = time.monotonic()
             if self._connection is not None:
                 self._connection.terminate()
                 self._connection = None

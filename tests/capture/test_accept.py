@@ -584,6 +584,32 @@ def test_a_full_disk_is_told_as_try_later(doors: Any, webhook: Any, brand: Any, 
     assert len(submissions(brand)) == 1
 
 
+def test_while_statements_hang_everybody_hears_within_seconds(
+    doors: Any, webhook: Any, brand: Any, submissions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Q-21: a lock on the table stands for a stuck disk; those behind the flush that hangs do not hang again."""
+    from filiera.capture import group_commit
+
+    path = f"/webhook-ingest/{webhook.name}"
+    monkeypatch.setattr(group_commit.connect, "__kwdefaults__", {"timeout_s": 1.0})
+
+    async def wave() -> list[float]:
+        async def one(n: int) -> float:
+            await asyncio.sleep(n * 0.05)
+            started = asyncio.get_running_loop().time()
+            answer = await doors.send("POST", path, {**LEAD, "n": n}, key=webhook.clear_key)
+            assert answer.status == 503
+            return asyncio.get_running_loop().time() - started
+
+        return await asyncio.gather(*map(one, range(20)))
+
+    with psycopg.connect(_owner()) as owner:
+        owner.execute("lock table capture_submission in exclusive mode")
+        assert max(doors.run(wave())) < 2.5
+    assert doors.post(path, LEAD, key=webhook.clear_key).status == 200
+    assert len(submissions(brand)) == 1
+
+
 def test_who_waits_for_nothing_is_bounded(doors: Any, webhook: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from filiera.capture import group_commit
 

@@ -7,10 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser import browser, house
 from tests.database import ROOT
-
-__all__ = ["browser", "house"]
 
 ARRIVED = """
 import json, django
@@ -19,12 +16,10 @@ from datetime import timedelta
 from django.utils import timezone
 from filiera.capture import commands
 from filiera.capture.models import Submission
-from filiera.identity.models import Brand, User, UserRole
+from filiera.identity.models import Brand, User
 from filiera.platform import brand_scope
 now = timezone.now()
 ada = User.objects.get(email="ada@vegliasi.example")
-with brand_scope.use(Brand.objects.get(slug="quadranorma").id):
-    UserRole.objects.filter(user=ada).delete()
 with brand_scope.use(Brand.objects.get(slug="vegliasi").id):
     source, _key = commands.create_source(
         name="moduli-autunno", kind="webhook", actor=ada, now=now, auto_call=True,
@@ -55,10 +50,21 @@ def arrived(house):
     return house
 
 
+def ada(arrived, browser, **look):
+    """Open the browser of Ada, who owns both brands, in Vegliasì."""
+    opened = arrived.visit(browser, email="ada@vegliasi.example", **look)
+    page = opened.page
+    # The band is not shown on a phone: the button is pressed, not clicked.
+    page.locator(".fi-brands [title*=Vegliasì]").evaluate("(button) => button.click()")
+    page.wait_for_load_state()
+    page.wait_for_selector("[data-accent=laguna] .fi-top")
+    return opened
+
+
 @pytest.fixture
 def visit(arrived, browser):
-    """Ada, who owns."""
-    opened = arrived.visit(browser, email="ada@vegliasi.example")
+    """Ada at a wide screen."""
+    opened = ada(arrived, browser)
     yield opened
     assert opened.refused == []
     opened.page.context.close()
@@ -128,7 +134,7 @@ def test_an_agent_is_switched_off_and_on_again(visit):
 
 @pytest.mark.parametrize("look", ["wide", "dark", "phone"])
 def test_no_page_has_an_accessibility_finding(arrived, browser, look):
-    visit = arrived.visit(browser, email="ada@vegliasi.example", phone=look == "phone", dark=look == "dark")
+    visit = ada(arrived, browser, phone=look == "phone", dark=look == "dark")
     page = open_source(visit)
     own = page.url.removeprefix(arrived.base).split("?")[0]
     page = visit.goto("/inbound")
