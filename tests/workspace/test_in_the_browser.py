@@ -221,12 +221,12 @@ def test_the_drawer_has_its_own_address_and_back_closes_it(visit: Visit) -> None
     assert page.url.endswith("/why")
     page.go_back()
     expect(page.locator("#drawer[open]")).to_have_count(0)
-    assert page.url == record
+    page.wait_for_url(record)
     page.goto(record + "/why")
     expect(page.locator("#drawer[open]")).to_have_count(1)
     page.keyboard.press("Escape")
     expect(page.locator("#drawer[open]")).to_have_count(0)
-    assert page.url == record
+    page.wait_for_url(record)
 
 
 def test_a_draft_survives_a_reload_and_goes_with_the_note(visit: Visit) -> None:
@@ -266,3 +266,18 @@ def test_a_tab_hears_through_the_other_tab(visit: Visit, house: House) -> None:
     other.bring_to_front()
     arrives(house, "Ugo Secondo", "348 000 6262")
     expect(other.locator("[data-newbar=lead-rows]")).to_contain_text("nuovo lead", timeout=10_000)
+
+
+def test_a_key_reaches_what_stands_in_a_closed_menu(visit: Visit) -> None:
+    page = visit.goto(record_of(visit))
+    page.keyboard.press("s")
+    expect(page.locator("dialog#assign[open]")).to_have_count(1)
+
+
+def test_the_check_for_accessibility_finds_what_is_wrong(visit: Visit) -> None:
+    """The checker itself: a picture without a text and grey on grey are found."""
+    page = visit.goto("/leads")
+    page.evaluate(
+        "document.getElementById('main').insertAdjacentHTML('afterbegin', '<img src=\"/favicon.ico\">')"
+    )
+    assert [finding for finding in findings(page) if "image-alt" in finding]

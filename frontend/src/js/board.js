@@ -432,7 +432,7 @@ function start() {
 
   const sight = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) if (isIntersecting) load(target);
-  }, { rootMargin: "800px 0px" });
+  }, { rootMargin: "400px 0px" });
   const watchMore = (root) => root.querySelectorAll("[data-more]").forEach((mark) => sight.observe(mark));
   watchMore(board);
 

@@ -21,7 +21,9 @@ const matches = (element, key) => element.dataset.key.split("|").includes(key);
 
 function find(key) {
   const scope = document.querySelector("dialog[open]") ?? document;
-  return [...scope.querySelectorAll("[data-key]")].find((element) => matches(element, key) && element.checkVisibility());
+  // What stands in a closed menu can be reached by its key; what is hidden otherwise (on a phone, switched off) cannot.
+  const reachable = (element) => element.checkVisibility() || element.closest("[popover]");
+  return [...scope.querySelectorAll("[data-key]")].find((element) => matches(element, key) && reachable(element));
 }
 
 function act(element) {
