@@ -283,8 +283,9 @@ def _conditions(wanted: LeadFilter) -> tuple[str, list[Any]]:
         parts.append("contact.lead_count > 1")
     if wanted.without_next_activity:
         parts.append(
-            "not exists (select from pipeline_activity activity "
-            "where activity.contact_id = contact.id and activity.status = 'planned')"
+            # One look per row, and not an anti join over all activities of the brand.
+            "(select true from pipeline_activity activity "
+            "where activity.contact_id = contact.id and activity.status = 'planned' limit 1) is null"
         )
     if wanted.to_call_by is not None:
         parts.append(

@@ -58,6 +58,7 @@ class BrandIsolation(Operation):
         schema_editor.execute(
             f'alter table "{table}" no force row level security, disable row level security'
         )
+        schema_editor.execute(f'alter table "{table}" alter column brand_id set statistics -1')
         if not _keyed_by_brand(model):
             schema_editor.execute(f'alter table "{table}" drop constraint "{table}_brand_key"')
 
@@ -70,6 +71,10 @@ def _statements(model: type[Model]) -> Iterable[str]:
     yield f'alter table "{table}" enable row level security'
     yield f'alter table "{table}" force row level security'
     yield f'create policy brand_isolation on "{table}" using ({_THIS_BRAND}) with check ({_THIS_BRAND})'
+    # Without statistics the planner gives every brand one and the same share. With them it believes that a brand it has
+    # not counted yet has no rows, takes any index that starts with the brand, and each look reads the whole brand
+    # (measured: the second brand's batches of 500 leads went from 1 s to 8 s; so they stay flat).
+    yield f'alter table "{table}" alter column brand_id set statistics 0'
     if not _keyed_by_brand(model):
         yield f'alter table "{table}" add constraint "{table}_brand_key" unique (brand_id, id)'
     if _needs_brand_reference(model):
