@@ -18,7 +18,10 @@ PER_PAGE = 50
 MOST_COUNTED = 10_000
 
 _HIDDEN = ("body", "retrieved", "response", "headers")
-_NOT_FOR_MAPPING = frozenset({"LEASE_LAPSED", "HONEYPOT", "UNREADABLE", "NOT_A_LEAD"})
+_FAILED = "FAILED"
+_LAPSED = "LEASE_LAPSED"
+_META = frozenset({"META_TOKEN", "META_PERMISSION", "META_REFUSED"})
+_NOT_FOR_MAPPING = frozenset({_LAPSED, "HONEYPOT", "UNREADABLE", "NOT_A_LEAD"}) | _META
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Wanted:
         if self.source:
             found = found.filter(source_id=self.source)
         if self.reason:
-            found = found.filter(error_code=self.reason)
+            found = found.filter(Q(error_code=self.reason) | Q(dead_reason=self.reason))
         return found
 
 
@@ -127,8 +130,14 @@ def count(wanted: Wanted) -> str:
 
 def codes_in_use() -> list[str]:
     """Return the reasons that requests of this brand were not taken in for."""
-    troubled = Submission.objects.exclude(status__in=["queued", "processed"]).exclude(error_code="")
-    return sorted(set(troubled.order_by().values_list("error_code", flat=True).distinct()))
+    troubled = Submission.objects.exclude(status__in=["queued", "processed"])
+    pairs = troubled.order_by().values_list("error_code", "dead_reason").distinct()
+    return sorted({dead_reason or code for code, dead_reason in pairs} - {"", _FAILED})
+
+
+def code_of(submission: Submission) -> str:
+    """Return why a request was not taken in, as a code; "" for a fault of ours, told by `last_error`."""
+    return submission.error_code if submission.dead_reason in ("", _FAILED) else submission.dead_reason
 
 
 def counts_by_source(since: datetime) -> dict[UUID, tuple[int, int]]:
@@ -167,7 +176,10 @@ def reasons() -> dict[str, str]:
         "VALIDATION_ERROR": _("Dati mancanti o sbagliati"),
         "HONEYPOT": _("Compilata da un programma"),
         "PARTLY_UNMAPPED": _("Letta in parte"),
-        "LEASE_LAPSED": _("Lavorazione interrotta"),
+        _LAPSED: _("Lavorazione interrotta"),
+        "META_TOKEN": _("Meta non accetta più il gettone"),
+        "META_PERMISSION": _("Meta non dà il permesso"),
+        "META_REFUSED": _("Meta rifiuta la lettura"),
     }
 
 
@@ -186,13 +198,13 @@ def what_became(submission: Submission, now: datetime) -> What:
         return What("", "copy", _("Già arrivata"))
     if status == Submission.Status.DISCARDED:
         return What("", "trash", _("Scartata"))
-    icon = "plug-x" if submission.error_code == "NO_CONTACT" else "alert-circle"
+    icon = "plug-x" if code_of(submission) == "NO_CONTACT" else "alert-circle"
     return What("bad", icon, reason_of(submission))
 
 
 def reason_of(submission: Submission) -> str:
     """Return the short reason; one without a known code is what went wrong in our own work."""
-    return reasons().get(submission.error_code) or (
+    return reasons().get(code_of(submission)) or (
         _("Si è inceppata") if submission.status == Submission.Status.DEAD else _("Non letta")
     )
 
@@ -218,9 +230,21 @@ def trouble_of(submission: Submission) -> Trouble | None:
             _("L’ha compilata un programma."),
             _("Ha riempito un campo che le persone non vedono. Se sbagliamo, riproponila."),
         ),
-        "LEASE_LAPSED": (
+        _LAPSED: (
             _("La lavorazione si è interrotta ogni volta."),
             _("È salva per intero: riproponila quando il lavoratore è di nuovo in piedi."),
+        ),
+        "META_TOKEN": (
+            _("Meta non accetta più il gettone della pagina."),
+            _("Metti nella fonte un gettone nuovo, poi riproponila."),
+        ),
+        "META_PERMISSION": (
+            _("Meta non lascia leggere i lead di questa pagina."),
+            _("Dai alla app il permesso sui lead, poi riproponila."),
+        ),
+        "META_REFUSED": (
+            _("Meta non dà i dati di questo lead."),
+            _("Guarda che cosa risponde, qui sotto. Riproponila quando è a posto."),
         ),
     }
     default = (
@@ -228,17 +252,15 @@ def trouble_of(submission: Submission) -> Trouble | None:
         if submission.status == Submission.Status.DEAD
         else (f"{reason_of(submission)}.", _("È salva per intero. Corretta la fonte, si ripropone."))
     )
-    what, meaning = meanings.get(submission.error_code, default)
-    return Trouble(
-        "bad", "plug-x" if submission.error_code == "NO_CONTACT" else "alert-circle", what, meaning
-    )
+    what, meaning = meanings.get(code_of(submission), default)
+    return Trouble("bad", "plug-x" if code_of(submission) == "NO_CONTACT" else "alert-circle", what, meaning)
 
 
 def may_fix_mapping(submission: Submission) -> bool:
     """Say whether another mapping could help."""
     return (
         submission.status in {Submission.Status.DEAD, Submission.Status.REJECTED}
-        and submission.error_code not in _NOT_FOR_MAPPING
+        and code_of(submission) not in _NOT_FOR_MAPPING
         and trial.document_of(submission) is not None
     )
 
@@ -264,24 +286,28 @@ def steps_of(submission: Submission) -> list[Step]:
     if submission.processed_at and submission.status == Submission.Status.PROCESSED:
         steps.append(Step("circle-check", _("Presa in carico"), submission.processed_at))
     if submission.dead_at:
-        tries = submission.max_retries + 1
-        steps.append(
-            Step(
-                "x",
-                _("%(n)s prove, stesso motivo: %(why)s") % {"n": tries, "why": reason_of(submission).lower()},
-                submission.dead_at,
-            )
-        )
+        tries = _deliveries(submission)
+        text = _("%(n)s prove, stesso motivo: %(why)s") if tries > 1 else _("Provata una volta sola: %(why)s")
+        text %= {"n": tries, "why": reason_of(submission).lower()}
+        steps.append(Step("x", text, submission.dead_at))
         steps.append(Step("inbox", _("Messa da parte"), submission.dead_at))
     return sorted(steps, key=lambda step: step.at)
 
 
 def tries_of(submission: Submission) -> str:
     """Return how often a request was tried, of how often it may be."""
+    if submission.dead_at and submission.dead_reason not in ("", _FAILED):
+        return str(_deliveries(submission))
     if not submission.attempts:
         return "1" if submission.status == Submission.Status.PROCESSED else "–"
     most = submission.max_retries + 1
-    return _("%(n)s su %(most)s") % {"n": min(submission.attempts, most), "most": most}
+    tried = _deliveries(submission) if submission.dead_at else submission.attempts
+    return _("%(n)s su %(most)s") % {"n": min(tried, most), "most": most}
+
+
+def _deliveries(dead: Submission) -> int:
+    """Return how often a dead letter was tried: a lapsed lease was counted when it lapsed, the last failure was not."""
+    return dead.attempts if dead.dead_reason == _LAPSED else dead.attempts + 1
 
 
 def common_cause(rows: Sequence[Submission]) -> Cause | None:
@@ -289,7 +315,7 @@ def common_cause(rows: Sequence[Submission]) -> Cause | None:
     groups: dict[tuple[str, str], list[Submission]] = {}
     for row in rows:
         if row.status == Submission.Status.DEAD:
-            groups.setdefault((row.source.name, row.error_code), []).append(row)
+            groups.setdefault((row.source.name, code_of(row)), []).append(row)
     largest = max(groups.items(), key=lambda item: len(item[1]), default=None)
     if largest is None or len(largest[1]) < 2:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
@@ -324,13 +324,17 @@ def calls_waiting(*, now: datetime) -> list[CallWaiting]:
         .select_related("contact", "agent")
         .order_by("due_at", "id")[:500]
     )
-    connection = Connection.objects.select_related("circuit").first()
+    reasons = reasons_to_wait(waiting)
     return [
-        CallWaiting(
-            process, process.contact, process.agent, _why_waiting(process, connection), process.due_at
-        )
+        CallWaiting(process, process.contact, process.agent, reasons[process.id], process.due_at)
         for process in waiting
     ]
+
+
+def reasons_to_wait(processes: Iterable[Process]) -> dict[UUID, str]:
+    """Return why each of these calls has not begun yet, in words, by the id of its process."""
+    connection = Connection.objects.select_related("circuit").first()
+    return {process.id: _why_waiting(process, connection) for process in processes}
 
 
 def calls_failed(*, since: datetime) -> list[CallWaiting]:
@@ -354,19 +358,18 @@ def _live_attempts() -> QuerySet[CallAttempt]:
 
 
 def _why_waiting(process: Process, connection: Connection | None) -> str:
-    if connection is None:
-        return _("Nessun centralino è collegato.")
-    if not connection.is_enabled:
+    if connection is not None and not connection.is_enabled:
         return (
             f"{_(connection.disabled_reason)}."
             if connection.disabled_reason
             else _("Il centralino è spento.")
         )
-    if connection.circuit is not None and connection.circuit.state != EndpointHealth.State.CLOSED:
+    circuit = connection.circuit if connection else None
+    if circuit is not None and circuit.state != EndpointHealth.State.CLOSED:
         return _("Il centralino non risponde: riproviamo da soli.")
     if process.error_code:
         return f"{error_sentence(process.error_code)}."
-    return _("Sta per partire.")
+    return _("Nessun centralino è collegato.") if connection is None else _("Sta per partire.")
 
 
 def _seconds(span: timedelta) -> int:

@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from filiera.capture.models import Submission
 from filiera.pipeline.models import Activity, LeadEvent
 from filiera.platform import formats
-from filiera.routing import codes
+from filiera.routing import queries as routing
 from filiera.routing.models import CallAttempt, Process
 from filiera.workspace import calls
 from filiera.workspace.calls import FIRST_CONTACT_S, Outcome
@@ -181,8 +181,9 @@ def waiting(*, now: datetime) -> list[Wait]:
     )
     rows = list(processes)
     attempts = calls.latest_attempts(rows)
+    reasons = routing.reasons_to_wait(rows)
     waits = [
-        _wait(process, attempts.get(process.pk), now)
+        _wait(process, attempts.get(process.pk), reasons[process.pk], now)
         for process in rows
         if not _is_on_the_line(attempts.get(process.pk))
     ]
@@ -284,15 +285,11 @@ def _is_on_the_line(attempt: CallAttempt | None) -> bool:
     )
 
 
-def _wait(process: Process, attempt: CallAttempt | None, now: datetime) -> Wait:
+def _wait(process: Process, attempt: CallAttempt | None, reason: str, now: datetime) -> Wait:
     arrived_at = process.lead_event.received_at if process.lead_event else process.created_at
     due_at = arrived_at + timedelta(seconds=FIRST_CONTACT_S)
     if attempt and attempt.state == CallAttempt.State.UNKNOWN and attempt.ended_at is None:
         reason = _("Il centralino tace: verifico prima di richiamare.")
-    elif process.error_code:
-        reason = f"{codes.SENTENCES.get(process.error_code, process.error_message)}."
-    else:
-        reason = _("La chiamata sta per partire.")
     retry_at = process.due_at if process.due_at and process.due_at > now else None
     return Wait(process=process, reason=reason, retry_at=retry_at, due_at=due_at, late=due_at < now)
 
@@ -313,13 +310,18 @@ def _bad_numbers(now: datetime) -> list[Trouble]:
         Trouble(
             icon="phone-x",
             name=process.contact.full_name,
-            reason=_("Il numero %(number)s non si può chiamare. Correggilo e la chiamata parte.")
-            % {"number": process.lead.get("phone") or process.number_e164},
+            reason=_bad_number(process.lead.get("phone") or process.number_e164),
             contact_id=process.contact_id,
         )
         for process in rows
         if latest[process.contact_id].pk == process.pk
     ][:ROWS]
+
+
+def _bad_number(number: str) -> str:
+    if not number:
+        return _("Manca il numero. Aggiungilo e la chiamata parte.")
+    return _("Il numero %(number)s non si può chiamare. Correggilo e la chiamata parte.") % {"number": number}
 
 
 def _unread_requests() -> list[Trouble]:
