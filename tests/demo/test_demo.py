@@ -114,14 +114,18 @@ def test_a_new_contact_of_gohighlevel_is_answered_with_the_call_that_started(
     """CAP-75, CAP-78, ROU-15."""
     source = demo.source("ghl")
     body = (PAYLOADS / "ghl/contract.json").read_bytes()
-    answer = httpx.post(source["url"], content=body, headers=source["request_headers"], timeout=10)
-    said = answer.json()
-    assert answer.status_code == 200, said
+
+    def ask() -> dict[str, Any] | None:
+        answer = httpx.post(source["url"], content=body, headers=source["request_headers"], timeout=10)
+        assert answer.status_code in (200, 202), answer.text  # 202: not certain within two seconds (ROU-58)
+        return dict(answer.json()) if answer.status_code == 200 else None
+
+    said = eventually(ask)
+    assert said is not None
     assert (said["success"], said["callInitiated"]) == (True, True)
     assert said["steps"] == {"contactCreated": True, "agentSelected": True, "callStarted": True}
     assert str(said["selectedAgent"]["id"]) in demo.agent_ids("vegliasi")
-    again = httpx.post(source["url"], content=body, headers=source["request_headers"], timeout=10)
-    assert again.json()["processId"] == said["processId"]
+    assert ask() == said
     assert len(demo.calls_to("+393510009914")) == 1
 
 
