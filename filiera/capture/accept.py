@@ -31,6 +31,7 @@ RETRY_AFTER_S = 5
 MESSAGE = "Lead ricevuto e in elaborazione"
 
 _JSON = (b"content-type", b"application/json")
+_HTML = (b"content-type", b"text/html; charset=utf-8")
 _HEADERS = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"X-Request-ID, Idempotent-Replay, Retry-After"),
@@ -44,6 +45,20 @@ _PREFLIGHT = (
 )
 # The order of an answer's keys: JSONB forgets it, and a repetition is answered with the same bytes (CAP-36).
 _ORDER = ("success", "leadId", "requestId", "message", "estimatedProcessingTime", "error", "code", "details")
+
+# What a visitor without JavaScript reads instead of the confirmation; these pages are Italian like the form.
+_PAGE = (
+    '<!doctype html><html lang="it"><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width"><title>Richiesta non inviata</title><p>{}</p></html>'
+)
+_NOT_TAKEN = "Da qui non possiamo prendere la richiesta. Chiamaci: il numero è sulla pagina da cui arrivi."
+_TRY_AGAIN = "La richiesta non è ancora partita. Torna indietro e inviala di nuovo tra poco: quello che hai scritto è ancora lì."
+_SENTENCES = {
+    413: "Il testo è troppo lungo. Torna indietro e accorcialo: quello che hai scritto è ancora lì.",
+    429: _TRY_AGAIN,
+    503: _TRY_AGAIN,
+    500: _TRY_AGAIN,
+}
 
 _LANDING_DOORS = {"/api/lead": "lead", "/api/submit-lead": "submit"}
 _INGEST_PREFIXES = ("/webhook-ingest/", "/api/v1/webhook-ingest/")
@@ -154,7 +169,7 @@ class AcceptPath:
             headers = headers_of(scope)
             taken = await self.ingest(scope, receive, source_name="", door=door, headers=headers)
             form = documents.is_form(headers.get("content-type", ""))
-            return (form_reply(taken) if form else None) or json_reply(taken)
+            return form_reply(taken) if form else json_reply(taken)
         name, _slash, token = path[path.index("webhook-ingest/") + 15 :].partition("/")
         if method == "GET":
             return await self._handshake(scope, name, token)
@@ -370,10 +385,12 @@ def json_reply(taken: Stored | Reply) -> Reply:
     return Reply(taken.http_status, orjson.dumps(taken.answer), headers)
 
 
-def form_reply(taken: Stored | Reply) -> Reply | None:
-    """Return the answer to a form sent without JavaScript: on to the confirmation page (CAP-90)."""
+def form_reply(taken: Stored | Reply) -> Reply:
+    """Return the answer to a form sent without JavaScript: on to the confirmation page (CAP-90), or a sentence."""
     if isinstance(taken, Reply):
-        return None
+        sentence = _SENTENCES.get(taken.status, _NOT_TAKEN)
+        kept = tuple(header for header in taken.headers if header != _JSON)
+        return Reply(taken.status, _PAGE.format(sentence).encode(), (_HTML, *kept))
     page = f"/l/{quote(taken.source.name)}"
     if taken.http_status >= 400:
         return _see_other(

@@ -176,6 +176,18 @@ def test_a_form_without_javascript_goes_on_to_its_confirmation(
     assert (answer.status, answer.headers["location"]) == (303, "/l/vegliasi-pagina?manca=email#richiesta")
 
 
+def test_a_form_that_cannot_be_taken_is_told_in_words(doors: Any, brand: Any, make_source: Any) -> None:
+    make_source(brand, "pagina", "landing", rate_limit_per_min=1)
+    form = b"nome=Ada&cognome=Zen&email=ada%40posta.example"
+    assert doors.post("/api/lead?source=pagina", form, content_type=FORM).status == 303
+    limited = doors.post("/api/lead?source=pagina", form, content_type=FORM)
+    assert (limited.status, limited.headers["content-type"]) == (429, "text/html; charset=utf-8")
+    assert "quello che hai scritto" in limited.body.decode()
+    assert "retry-after" in limited.headers
+    other = doors.post("/api/lead?source=nessuna", form, content_type=FORM)
+    assert (other.status, "Chiamaci" in other.body.decode()) == (404, True)
+
+
 def test_the_checks_come_in_their_order(doors: Any, brand: Any, make_source: Any) -> None:
     """CAP-63, acceptance 10."""
     one = make_source(brand, "uno", rate_limit_per_min=1)
