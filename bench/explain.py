@@ -48,7 +48,7 @@ def main(options: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _reads(statement: str) -> bool:
-    return statement.lstrip("( ").upper().startswith(("SELECT", "WITH")) and "set_config" not in statement
+    return statement.lstrip("( \n\t").upper().startswith(("SELECT", "WITH")) and "set_config" not in statement
 
 
 def _plan(statement: str, brand_id: str) -> str:

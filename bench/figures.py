@@ -81,7 +81,7 @@ def write(figures: list[Figure]) -> None:
 
 
 def verify(stored: int, expected: int, what: str) -> str:
-    """Return what was counted, for the line. Raises NotVerified when it is not what was acknowledged."""
-    if stored != expected:
+    """Return what was counted, for the line. Raises NotVerified when it is not what was acknowledged, or nothing."""
+    if stored != expected or not stored:
         raise NotVerified(f"{stored} {what} in the database, {expected} expected")
     return f"{stored} {what}"

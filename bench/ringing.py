@@ -16,7 +16,9 @@ AGENTS = 50
 PATIENCE_S = 30.0
 NO_BUDGET = 1_000_000
 CALL = "calls/create"
-KNOBS = {"rate_limit_per_min": NO_BUDGET, "stay_online": True, "time_scale": 20.0, "log_limit": 200_000}
+KNOBS = {"rate_limit_per_min": NO_BUDGET, "stay_online": True, "log_limit": 200_000}
+"""Phones ring and people talk as long as in life, and the provider tells its events meanwhile."""
+
 ACCEPTED = (
     "select t.number_e164, s.received_at from routing_callattempt t join routing_process p on p.id = t.process_id"
     " join capture_submission s on s.id = p.submission_id"

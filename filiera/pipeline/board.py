@@ -18,7 +18,7 @@ from filiera.pipeline import rules
 from filiera.pipeline.models import Activity, Stage
 from filiera.platform import formats
 
-PER_COLUMN = 12
+PER_COLUMN = 10
 """Cards of a column in the page itself: what a tall screen shows. The rest comes as one scrolls."""
 
 PER_SCROLL = 30
@@ -314,9 +314,11 @@ def _cards(
             join pipeline_stage stage on stage.id = d.current_stage_id
             join contacts_contact c on c.id = d.contact_id
             left join identity_user owner on owner.id = coalesce(d.owner_user_id, c.assigned_user_id)
+            -- Events have no index by deal, only by contact.
             left join lateral (
                 select requested_service, requested_package, ai_priority, source, marketing_source_id
-                from pipeline_leadevent where deal_id = d.id order by received_at desc limit 1
+                from pipeline_leadevent where contact_id = d.contact_id and deal_id = d.id
+                order by received_at desc limit 1
             ) e on true
             left join capture_marketingsource m on m.id = coalesce(e.marketing_source_id, c.marketing_source_id)
             left join lateral (

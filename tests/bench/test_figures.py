@@ -69,6 +69,8 @@ def test_lines_are_printed_and_kept(tmp_path, monkeypatch, capsys):
 def test_a_clock_without_the_rows_is_no_figure():
     with pytest.raises(NotVerified):
         figures.verify(99, 100, "rows")
+    with pytest.raises(NotVerified):
+        figures.verify(0, 0, "rows")
 
 
 def test_percentiles_are_values_that_were_measured():
