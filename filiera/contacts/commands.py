@@ -10,6 +10,7 @@ import orjson
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from filiera.capture.models import MarketingSource
 from filiera.contacts import phones, rules
 from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
 from filiera.contacts.phones import NormalisedPhone
@@ -516,6 +517,9 @@ def _check_fields(changes: dict[str, Any]) -> None:
     age = changes.get("age")
     if age is not None and not 0 <= age <= 120:
         wrong["age"] = [_("L’età va da 0 a 120.")]
+    origin = changes.get("marketing_source_id")
+    if origin is not None and not MarketingSource.objects.filter(pk=origin).exists():
+        wrong["marketing_source_id"] = [_("Provenienza sconosciuta")]
     if wrong:
         raise Invalid(_("Alcuni campi non vanno bene."), details=wrong)
 

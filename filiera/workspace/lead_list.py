@@ -292,7 +292,8 @@ def _owner_words(owner: str) -> str:
         return _("io")
     if owner == "nessuno":
         return _("nessuno")
-    return User.objects.filter(pk=owner).values_list("name", flat=True).first() or _("sconosciuto")
+    here = User.objects.filter(pk=owner, pk__in=UserRole.objects.values("user"))  # a name of nobody else's brand
+    return here.values_list("name", flat=True).first() or _("sconosciuto")
 
 
 def _uuid(text: str) -> UUID | None:
