@@ -52,7 +52,10 @@ _PAGE = (
     '<meta name="viewport" content="width=device-width"><title>Richiesta non inviata</title><p>{}</p></html>'
 )
 _NOT_TAKEN = "Da qui non possiamo prendere la richiesta. Chiamaci: il numero è sulla pagina da cui arrivi."
-_TRY_AGAIN = "La richiesta non è ancora partita. Torna indietro e inviala di nuovo tra poco: quello che hai scritto è ancora lì."
+_TRY_AGAIN = (
+    "La richiesta non è ancora partita. Torna indietro e inviala di nuovo tra poco: "
+    "quello che hai scritto è ancora lì."
+)
 _SENTENCES = {
     413: "Il testo è troppo lungo. Torna indietro e accorcialo: quello che hai scritto è ancora lì.",
     429: _TRY_AGAIN,
