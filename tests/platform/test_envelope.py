@@ -1,4 +1,4 @@
-"""What every answer carries: headers that keep browsers strict, a request id, the envelope (PLT-01 … PLT-04, PLT-13)."""
+"""What every answer carries: strict headers, a request id, the envelope (PLT-01 … PLT-04, PLT-13)."""
 
 from typing import Any
 
