@@ -170,6 +170,13 @@ def test_won_asks_for_amount_and_day(signed_in, bea, person, stage, fresh):
     assert (fresh(deal).status, fresh(deal).current_stage.name) == ("open", "Nuovo")
 
 
+def test_a_sale_of_another_day_counts_on_that_day(signed_in, bea, person, stage, fresh):
+    deal = person(at=NOW - timedelta(days=9))
+    day = datetime.now(ROME).date() - timedelta(days=3)
+    move(signed_in(bea), deal, to=stage("Chiuso / Vinto"), amount="480", closed_on=day.isoformat())
+    assert fresh(deal).closed_at.astimezone(ROME).date() == day
+
+
 @pytest.mark.parametrize(
     ("typed", "amount"),
     [
