@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -22,7 +22,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     onward = _onward(request)
     if request.method == "GET":
         if getattr(request, "principal", None):
-            return redirect(onward)
+            return HttpResponseRedirect(onward)
         return _door(request, {"next": onward})
     email = request.POST.get("email", "").replace("\x00", "")
     try:
@@ -47,7 +47,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         }
         return _door(request, context, refusal.status)
     login(request, user)
-    return redirect(onward)
+    return HttpResponseRedirect(onward)
 
 
 @login_not_required
@@ -83,8 +83,9 @@ def _door(request: HttpRequest, context: dict[str, str], status: int = 200) -> H
 def _onward(request: HttpRequest) -> str:
     """Return the page asked for, when it is one of ours; otherwise the first page."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
-    if url_has_allowed_host_and_scheme(
+    ours = wanted.startswith("/") and url_has_allowed_host_and_scheme(
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
+    )
+    if ours:
         return wanted
     return "/oggi"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -56,8 +56,9 @@ class Cursor:
         moment, _, contact_id = text.partition("_")
         try:
             at = datetime.fromisoformat(moment)
-            return cls(at, UUID(contact_id)) if at.tzinfo else None
-        except ValueError:
+            # In UTC: offsets that Python takes and the server does not would reach it otherwise.
+            return cls(at.astimezone(UTC), UUID(contact_id)) if at.tzinfo else None
+        except (ValueError, OverflowError):
             return None
 
 

@@ -292,7 +292,9 @@ def _owner_words(owner: str) -> str:
         return _("io")
     if owner == "nessuno":
         return _("nessuno")
-    here = User.objects.filter(pk=owner, pk__in=UserRole.objects.values("user"))  # a name of nobody else's brand
+    here = User.objects.filter(
+        pk=owner, pk__in=UserRole.objects.values("user")
+    )  # a name of nobody else's brand
     return here.values_list("name", flat=True).first() or _("sconosciuto")
 
 

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
@@ -76,7 +76,7 @@ def principal_of(request: HttpRequest) -> Principal:
 def back(request: HttpRequest) -> HttpResponse:
     """Return to the page the form stood on, when it is one of ours."""
     target = request.POST.get("next", "")
-    ours = url_has_allowed_host_and_scheme(
+    ours = target.startswith("/") and url_has_allowed_host_and_scheme(
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return redirect(target if ours else "today")
+    return HttpResponseRedirect(target) if ours else redirect("today")

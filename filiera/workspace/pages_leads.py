@@ -36,6 +36,7 @@ from filiera.workspace import calls, lead_list, lead_record, queries, timeline
 from filiera.workspace.lead_list import Asked
 from filiera.workspace.pages import back, principal_of
 
+FIRST_YEAR, LAST_YEAR = 2000, 2100
 RECORDED_BY_HAND = ("nota", "chiamata", "visita", "preventivo", "email", "rifiuto")
 
 
@@ -691,13 +692,17 @@ def _activity_types() -> list[tuple[str, str]]:
 
 
 def _moment(text: str) -> datetime | None:
-    """Return a moment typed in the brand's zone, or None."""
+    """Return a moment typed in the brand's zone, or None for nothing typed. Raises Invalid for what is no moment."""
+    if not text:
+        return None
     try:
         at = parse_datetime(text)
     except ValueError:
-        return None
-    if at is None:
-        return None
+        at = None
+    if at is None or not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise Invalid(
+            _("La data non si legge: giorno, mese, anno e ora."), details={"data": [_("Data non valida.")]}
+        )
     return timezone.make_aware(at) if timezone.is_naive(at) else at
 
 

@@ -411,3 +411,60 @@ def test_a_form_without_its_token_is_told_kindly(people: Any) -> None:
     answer = client.post("/leads/assign", {})
     assert answer.status_code == 403
     assert "La pagina era ferma da troppo" in text(answer)
+
+
+# Odd input
+
+ODD = [
+    "\x00",
+    "\U0001f600" * 300,
+    "\u202eevil",
+    "'; drop table x; --",
+    "{{ 7 }}",
+    "<script>",
+    "%",
+    "\\",
+    "é" * 5000,
+    " ",
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_input_breaks_no_page(bea: Any, scope: Any, odd: str) -> None:
+    with scope():
+        pk = named("Nives").pk
+    answers = [
+        bea.get(
+            "/leads", {"q": odd, "stato": odd, "dopo": odd, "fonte": odd, "titolare": odd, "arrivato": odd}
+        ),
+        bea.get("/cerca", {"q": odd}),
+        bea.get(f"/leads/{pk}", {"mostra": odd, "correggi": odd, "stato": odd}),
+        bea.get(f"/leads/{pk}/why", {"decisione": odd}),
+        bea.post(f"/leads/{pk}/activities", {"tipo": "nota", "nota": odd, "data": odd.strip()}),
+        bea.post(f"/leads/{pk}/fields/first_name", {"value": odd}),
+        bea.post(f"/leads/{pk}/fields/age", {"value": odd}),
+        bea.post(f"/leads/{pk}/fields/email", {"value": odd}),
+        bea.post(f"/leads/{pk}/phone", {"value": odd}),
+        bea.post(f"/leads/{pk}/move", {"stage": odd, "version": odd, "amount": odd}),
+        bea.post("/leads/assign", {"lead": [odd], "owner": odd, "next": odd}),
+        bea.post("/leads/new", {"Nome": odd, "Telefono": odd, "Provenienza": odd}),
+        bea.post("/leads/new", {"Nome": odd or "x", "Telefono": "348 000 1234", "Provenienza": "Sito"}),
+        bea.post("/me/preferences", {"theme": odd, "language": odd, "keys": odd, "next": odd}),
+        bea.post("/brands/select", {"brand": odd}),
+        bea.post("/login", {"email": odd, "password": odd, "next": odd}),
+    ]
+    assert [answer.status_code for answer in answers if answer.status_code >= 500] == []
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59", "0001-01-01T00:00", "2026-02-30T10:00", "domani"])
+def test_a_date_that_cannot_be_is_refused(bea: Any, scope: Any, moment: str) -> None:
+    with scope():
+        pk = named("Nives").pk
+    assert bea.post(f"/leads/{pk}/activities", {"tipo": "nota", "data": moment}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "key", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-01-01T00:00:00"]
+)
+def test_a_key_of_a_page_at_the_end_of_time_breaks_nothing(bea: Any, key: str) -> None:
+    assert bea.get("/leads", {"dopo": f"{key}_0192f3a7-6c41-7000-8000-000000000000"}).status_code == 200
