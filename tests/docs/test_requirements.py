@@ -44,7 +44,7 @@ def _functions(path: Path) -> frozenset[str]:
 def test_every_requirement_has_one_line() -> None:
     named = [identifier for identifier, _text in _lines()]
     assert sorted(named) == sorted(set(named)), "a requirement has two lines"
-    assert set(named) == EXPECTED
+    assert {identifier for identifier in named if not identifier.startswith("UI-")} == EXPECTED
 
 
 @pytest.mark.parametrize(("identifier", "text"), list(_lines()))
