@@ -87,7 +87,7 @@ def sources(request: HttpRequest) -> HttpResponse:
     """List the sources with how much came in through each."""
     demand(request, "manage_intake")
     now = timezone.now()
-    counts = inbound.counts_by_source(now - COUNTED_FOR)
+    counts, are_floors = inbound.counts_by_source(now - COUNTED_FOR)
     rows = [
         SourceRow(source, _kind(source.kind), *counts.get(source.id, (0, 0)))
         for source in Source.objects.select_related("marketing_source").order_by("-is_active", "name")
@@ -95,7 +95,7 @@ def sources(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "capture/sources.html",
-        {"page": "sources", "page_title": _("Fonti"), "rows": rows, "now": now},
+        {"page": "sources", "page_title": _("Fonti"), "rows": rows, "are_floors": are_floors, "now": now},
     )
 
 
@@ -246,13 +246,15 @@ def _source_page(
     status: int = 200,
 ) -> HttpResponse:
     now = timezone.now()
-    requests, _troubled = inbound.counts_by_source(now - COUNTED_FOR).get(one.id, (0, 0))
+    counts, are_floors = inbound.counts_by_source(now - COUNTED_FOR)
+    requests = counts.get(one.id, (0, 0))[0]
     context = {
         "page": "sources",
         "page_title": one.name,
         "source": one,
         "kind": _kind(one.kind),
         "requests": requests,
+        "are_floors": are_floors and requests,
         "has_key": _has_key(one),
         "tab": tab,
         "parts": _parts(one, requests),
