@@ -16,10 +16,10 @@ from django.utils import timezone
 from filiera.capture.models import MarketingSource, Source, Submission
 from filiera.contacts.models import Contact, ContactPhone
 from filiera.identity.models import Brand, User, UserRole
-from filiera.pipeline.models import Activity, LeadEvent, Stage
+from filiera.pipeline.models import Activity, DealClosing, LeadEvent, Stage
 from filiera.platform import brand_scope
 from filiera.platform.models import BrandForeignKey, BrandRow, Event, SystemLog
-from filiera.routing.models import Agent, Connection, Process, RoutingState
+from filiera.routing.models import Agent, Connection, Decision, Process, RoutingState
 
 YESTERDAY = timedelta(days=1)
 
@@ -175,6 +175,8 @@ def _particulars(world: World) -> dict[Any, dict[str, Any]]:
             "user": world.owner,
         },
         Event: {"kind": "lead.created", "data": {"mark": mark}},
+        DealClosing: {"reopened_at": at},
+        Decision: {"rule": "round_robin", "candidates": [], "state_before": {}, "state_after": {}},
         Agent: {"name": f"Agente {mark}", "provider_agent_id": mark, "skills": [mark]},
         Connection: {"webhook_token_hash": "0" * 64},
         Process: {
