@@ -52,6 +52,8 @@ def outcome(
         if attempt.state == CallAttempt.State.UNKNOWN:
             return Outcome("warn", "clock", _("Lo verifichiamo"), who, mine)
     if attempt and attempt.state == CallAttempt.State.ANSWERED:
+        if attempt.talking_seconds == 0:  # the agent was there, the customer did not pick up
+            return Outcome("hold", "phone-incoming", _("Non ha risposto"), who, mine)
         talked = formats.clock(attempt.talking_seconds or 0)
         return Outcome("ok", "phone-check", _("Risposto, %(length)s") % {"length": talked}, who, mine)
     if process.state != Process.State.DONE:

@@ -227,7 +227,7 @@ def figures_since(start: datetime) -> Figures:
                  where e.received_at >= %(start)s and not e.archived and not e.is_test
             ), called as (
                 select d.id, d.received_at, min(a.requested_at) as first_at,
-                       bool_or(a.state = 'answered') as answered
+                       bool_or(a.state = 'answered' and a.talking_seconds is distinct from 0) as answered
                   from day d join routing_callattempt a on a.process_id = d.process_id
                  group by d.id, d.received_at
             )

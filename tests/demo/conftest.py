@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from filiera.platform import database
+
 START_LIMIT_S = 300.0
 STOP_LIMIT_S = 60.0
 # What a test waits at most for; on a calm machine everything here comes within a second.
@@ -146,6 +148,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield running
     finally:
         running.stop()
+        database.destroy(running.home)
 
 
 def free_port() -> int:

@@ -241,5 +241,8 @@ def test_a_customer_who_does_not_answer_stands_among_the_calls_to_make(
     calling.wait_for_events("call.ended")
     calling.deliver(*calling.posted)
     run_jobs()
-    assert "Il cliente non ha risposto." in panel(page("/oggi"), "Da richiamare")
+    today = page("/oggi")
+    assert "Il cliente non ha risposto." in panel(today, "Da richiamare")
+    assert "Non ha risposto" in panel(today, "Appena arrivati")
+    assert "<dt>Hanno risposto</dt><dd>0 <small>su 1</small></dd>" in today
     assert len(calling.rung()) == 1
