@@ -93,6 +93,7 @@ class Stored(NamedTuple):
     answer: dict[str, Any]
     leads: tuple[LeadFields, ...] = ()
     is_repeated: bool = False
+    body: bytes = b""  # `answer` as it is sent, where it is at hand
 
 
 class HungUp(Exception):
@@ -216,12 +217,12 @@ class AcceptPath:
         now = datetime.now(UTC)
         verdict, refusal = _NOTHING_JUDGED, _TOO_LARGE
         answer: dict[str, Any] = {}
-        entry = _token_only(source)
+        entry, body = _token_only(source), b""
         if not too_large:
             document = intake.parsed(request)
             if intake.proven(source, request, document, now):
                 verdict = intake.judge(source, request, document)
-                entry, answer = _entry(source, request, verdict, door, now)
+                entry, answer, body = _entry(source, request, verdict, door, now)
             else:
                 refusal = _INVALID_KEY
         try:
@@ -252,6 +253,7 @@ class AcceptPath:
             http_status=verdict.http_status,
             answer=answer,
             leads=verdict.leads,
+            body=body,
         )
         if outcome.what == "stored":
             log.debug("Lead %s aggiunto alla coda", entry.lead_id)
@@ -319,30 +321,31 @@ def _allowed(source: KnownSource, headers: Mapping[str, str]) -> bool:
 
 def _entry(
     source: KnownSource, request: Request, verdict: Verdict, door: str, now: datetime
-) -> tuple[Entry, dict[str, Any]]:
-    """Return the row to store and the answer that stands in it."""
+) -> tuple[Entry, dict[str, Any], bytes]:
+    """Return the row to store, the answer that stands in it, and the answer's bytes."""
     submission_id = new_id()
     lead_id = f"LEAD_{int(now.timestamp() * 1000)}_{submission_id}"
     request_id = verdict.request_id or f"req-{submission_id}"
     answer = _answer_to(verdict, door, lead_id, request_id)
+    body = orjson.dumps(answer)
     entry = Entry(
         id=submission_id,
         source_id=source.id,
         request_id=request_id,
-        own_id=bool(request.own_id),
+        own_id=verdict.is_own_id,
         lead_id=lead_id,
         path=request.path,
         headers=orjson.dumps(intake.kept_headers(request.headers)).decode(),
         body=request.body,
         body_hash=verdict.body_hash,
         status="lookup" if verdict.needs_lookup else verdict.status,
-        response=orjson.dumps(answer).decode(),
+        response=body.decode(),
         reason=verdict.reason,
         address=request.address,
         dedupe_key=verdict.dedupe_key,
         dedupe_window_s=intake.window_s(source, verdict),
     )
-    return entry, answer
+    return entry, answer, body
 
 
 def _token_only(source: KnownSource) -> Entry:
@@ -385,7 +388,7 @@ def json_reply(taken: Stored | Reply) -> Reply:
     )
     if taken.is_repeated:
         headers = (*headers, (b"idempotent-replay", b"true"))
-    return Reply(taken.http_status, orjson.dumps(taken.answer), headers)
+    return Reply(taken.http_status, taken.body or orjson.dumps(taken.answer), headers)
 
 
 def form_reply(taken: Stored | Reply) -> Reply:
@@ -428,8 +431,8 @@ async def send_reply(send: Any, reply: Reply) -> None:
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """Return the headers as text, their names in lower case; of a repeated one the last."""
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    """Return the headers as text; ASGI gives their names in lower case. Of a repeated one the last."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 async def read_body(receive: Any, headers: Mapping[str, str], limit: int) -> bytes | None:

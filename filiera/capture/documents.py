@@ -6,6 +6,7 @@ JSON, url-encoded forms with PHP brackets (`fields[email][value]`) and multipart
 import json
 import re
 from email.parser import BytesParser
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -25,6 +26,7 @@ class Unreadable(ValueError):
     """The body is no JSON object and no form."""
 
 
+@lru_cache(maxsize=256)
 def media_type(content_type: str) -> str:
     """Return a Content-Type without its parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()

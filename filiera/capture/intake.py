@@ -87,6 +87,7 @@ class Verdict(NamedTuple):
     error: str = ""
     details: Mapping[str, list[str]] = {}
     request_id: str = ""
+    is_own_id: bool = False
     body_hash: str = ""
     dedupe_key: str = ""
     needs_lookup: bool = False
@@ -108,6 +109,7 @@ def judge(source: KnownSource, request: Request, document: Document | None) -> V
     canonical = None if documents.is_form(request.content_type) else document
     known: dict[str, Any] = {
         "request_id": own_id,
+        "is_own_id": bool(own_id),
         "body_hash": rules.body_hash(request.body, canonical),
         "document": document,
     }

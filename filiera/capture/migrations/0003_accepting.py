@@ -127,11 +127,11 @@ begin
         select e.id, s.brand_id, e.source_id, e.request_id, e.lead_id, 'POST', e.path, e.said,
             left(coalesce(e.said->>'content-type', ''), 255), e.body, e.body_hash,
             e.dedupe_key, e.status = 'lookup', case e.status when 'lookup' then 'queued' else e.status end,
-            case when e.answer @> '{"success": false}' then 400 else 200 end, e.answer, e.error_code,
+            case when starts_with(e.answer, '{"success":false') then 400 else 200 end, e.answer::jsonb, e.error_code,
             e.address::inet, left(coalesce(e.said->>'user-agent', ''), 400), at,
             case when e.status in ('queued', 'lookup') then 'ready' else 'done' end, 0, max_retries, at, '', '', ''
         from unnest(ids, source_ids, request_ids, lead_ids, paths, headers::jsonb[], bodies, body_hashes, statuses,
-                    responses::jsonb[], error_codes, addresses, dedupe_keys) with ordinality
+                    responses, error_codes, addresses, dedupe_keys) with ordinality
              e(id, source_id, request_id, lead_id, path, said, body, body_hash, status,
                answer, error_code, address, dedupe_key, place)
         join capture_source s on s.id = e.source_id
