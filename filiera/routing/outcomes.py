@@ -125,9 +125,26 @@ def accepted_requests(attempt_ids: Sequence[UUID], *, now: datetime) -> list[UUI
     return [attempt_id for attempt_id in attempt_ids if attempt_id not in taken]
 
 
-def answered_request(attempt_id: UUID, result: CallResult, *, now: datetime) -> None:
-    """Take the provider's answer to a call request. What its events said meanwhile weighs more than the answer."""
+def never_asked(attempt_id: UUID, *, now: datetime) -> Process:
+    """Close an attempt whose request was never made; returns its process, locked, without the try."""
     process, attempt = locked(attempt_id)
+    _end_attempt(attempt, State.FAILED, codes.NOT_SENT, "", now)
+    process.attempts = max(0, process.attempts - 1)
+    process.save(update_fields=["attempts"])
+    return process
+
+
+def answered_request(
+    attempt_id: UUID, result: CallResult, *, now: datetime, sent_at: datetime | None = None
+) -> None:
+    """Take the provider's answer to a call request. What its events said meanwhile weighs more than the answer.
+
+    `sent_at` is when the request really left, if that was later than the attempt was stored: ringing counts from it.
+    """
+    process, attempt = locked(attempt_id)
+    if sent_at is not None and sent_at > attempt.requested_at:
+        attempt.requested_at = sent_at
+        CallAttempt.objects.filter(id=attempt.id).update(requested_at=sent_at)
     if attempt.http_status is not None or attempt.state not in UNDECIDED or attempt.ended_at is not None:
         if attempt.http_status is None and result.http_status is not None:
             attempt.http_status = result.http_status
@@ -391,6 +408,21 @@ def fail(
     process.save()
     _record("call.failed", process, attempt, now=now, code=code, message=message)
     tracking.append_later([process.id])
+
+
+def wait(process: Process, *, until: datetime) -> None:
+    """Let a process wait for something else than an agent."""
+    process.state, process.due_at = Process.State.WAITING, until
+    process.save(update_fields=["state", "due_at"])
+
+
+def contact_made(process_id: UUID, step: dict[str, Any]) -> None:
+    """Note that the provider has the contact: the step contactCreation of routing.md 4.4."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update routing_process set steps = steps || %s::jsonb where id = %s and brand_id = %s",
+            [orjson.dumps({"contactCreation": step}).decode(), process_id, brand_scope.current()],
+        )
 
 
 def take_back_try(process: Process, *, until: datetime) -> None:

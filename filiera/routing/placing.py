@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Coroutine, Sequence, Set
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID
@@ -42,7 +42,6 @@ from filiera.routing.cloudtalk import (
     Account,
     CallAccepted,
     CloudTalk,
-    CloudTalkRejected,
     ContactAdded,
     ContactRefused,
     KeyRefused,
@@ -53,7 +52,16 @@ from filiera.routing.cloudtalk import (
 from filiera.routing.commands import turn
 from filiera.routing.commands.agents import take_agents_list
 from filiera.routing.commands.assignment import Subject, record_choices
-from filiera.routing.errands import AddContacts, Call, Errand, FindCall, ListAgents, ReadDetail
+from filiera.routing.errands import (
+    AddContacts,
+    Call,
+    Errand,
+    FindCall,
+    ListAgents,
+    NoContact,
+    ReadDetail,
+    Trouble,
+)
 from filiera.routing.models import (
     CallAttempt,
     Connection,
@@ -73,6 +81,7 @@ POLL_EVERY_S: Final = 10
 TROUBLE_WAIT: Final = timedelta(seconds=10)
 PROBE_WAIT: Final = timedelta(seconds=2)
 SOON_S: Final = 0.2
+LATE_S: Final = 1.0
 RESET_DEFAULT: Final = timedelta(seconds=60)
 RESET_AT_MOST: Final = timedelta(minutes=5)
 CONTACT_PATIENCE: Final = timedelta(minutes=30)
@@ -160,15 +169,15 @@ def _give_back_lease(brand_id: UUID) -> None:
 
 def _due_processes(now: datetime) -> QuerySet[Process]:
     """Processes whose moment has come and that have no call under way."""
+    due = Process.objects.filter(due_at__lte=now).exclude(state=Process.State.DONE)
+    return _without_live_attempt(due).order_by("due_at", "id")
+
+
+def _without_live_attempt(processes: QuerySet[Process]) -> QuerySet[Process]:
     under_way = CallAttempt.objects.filter(
         process=OuterRef("pk"), state__in=CallAttempt.LIVE, ended_at__isnull=True
     )
-    return (
-        Process.objects.filter(due_at__lte=now)
-        .exclude(state=Process.State.DONE)
-        .exclude(Exists(under_way))
-        .order_by("due_at", "id")
-    )
+    return processes.exclude(Exists(under_way))
 
 
 def _anything_due(now: datetime) -> bool:
@@ -265,6 +274,7 @@ class _Placing:
     # Starting
 
     def _start_what_may(self, now: datetime) -> None:
+        """Look at the rows once, and start what circuit and budget allow."""
         with brand_scope.use(self.brand_id):
             self._renew_lease(now)
             if self.line.under_way and not self._anything_to_do(now):
@@ -273,35 +283,45 @@ class _Placing:
             if not self.connection.is_enabled:
                 _fail_all(self.connection.disabled_reason or NO_CONNECTION, now=now)
                 return
-            is_anything_due = bool(self.held) or _anything_due(now)
-        list_is_due = self._list_is_due(now)
-        if not (is_anything_due or list_is_due):
-            return
-        room = self._room(now)
-        if room <= 0:
-            return
-        before = len(self.line.under_way)
-        self._start_within(room, list_is_due, now)
-        health = self.connection.circuit
-        if len(self.line.under_way) == before and health and health.state != EndpointHealth.State.CLOSED:
-            circuit.release(health.circuit)
+            list_is_due = self._list_is_due(now)
+            if not list_is_due and not self._circuit_is_open():  # nearly always: one look is enough
+                found = self._look(now, MOST_UNDER_WAY - len(self.line.under_way))
+            elif list_is_due or self.held or _anything_due(now):
+                found = None
+            else:
+                return
+        if found is None:
+            room = self._room(now)
+            if room <= 0:
+                return
+            list_agents = list_is_due and self._may_list_agents(now)
+            with brand_scope.use(self.brand_id):
+                found = self._look(now, room, list_agents=list_agents)
+        if found.asks:
+            self._start(found, now)
+        elif self.connection.circuit is not None and self._circuit_is_open():
+            circuit.release(self.connection.circuit.circuit)
 
-    def _start_within(self, room: int, list_is_due: bool, now: datetime) -> None:
-        """Start at most `room` requests: what is due, as far as the budget goes."""
-        list_agents = list_is_due and self._may_list_agents(now)
-        with brand_scope.use(self.brand_id):
-            ready, missing = self._with_contacts(self._claim(now, room))
-            others: list[Errand] = [*self._contact_errands(missing, now)]
-            others += settling.due_checks(self.connection, now=now, limit=room)
-        if not (ready or others or list_agents):
-            return
-        asked = min(room, len(ready) + len(others) + list_agents)
+    def _look(self, now: datetime, room: int, *, list_agents: bool = False) -> _Found:
+        """Take what is due and may be asked now, in an open scope."""
+        found = _Found(room=room, list_agents=list_agents)
+        if room <= 0:
+            return found
+        found.ready, found.missing = self._with_contacts(self._claim(now, room), now)
+        found.checks = list(settling.due_checks(self.connection, now=now, limit=room))
+        return found
+
+    def _start(self, found: _Found, now: datetime) -> None:
+        """Start as much of `found` as room and budget allow; the rest waits until the budget allows more."""
         reservation = limiter.reserve(
-            self.connection.account, limit=self.connection.requests_per_minute, now=now, many=asked
+            self.connection.account,
+            limit=self.connection.requests_per_minute,
+            now=now,
+            many=min(found.room, found.asks),
         )
         until = now + timedelta(seconds=max(reservation.wait_s, SOON_S))
         with brand_scope.use(self.brand_id):
-            begun = self._begin_some(ready, others, list_agents, reservation.granted, until=until, now=now)
+            begun = self._begin_some(found, reservation.granted, until=until, now=now)
         for errand in begun:  # what they are about is committed
             self.line.start(errand)
 
@@ -363,8 +383,10 @@ class _Placing:
         )
         return claimed
 
-    def _with_contacts(self, claimed: Sequence[Process]) -> tuple[list[Process], list[Process]]:
-        """Split into those whose number has a contact at the provider and those it must be made for."""
+    def _with_contacts(
+        self, claimed: Sequence[Process], now: datetime
+    ) -> tuple[list[Process], list[Process]]:
+        """Split into those whose number has a contact at the provider and those it must be made for, once a number."""
         if not claimed:
             return [], []
         known = dict(
@@ -372,25 +394,52 @@ class _Placing:
                 number_e164__in={process.number_e164 for process in claimed}
             ).values_list("number_e164", "provider_contact_id")
         )
+        ready: list[Process] = []
+        missing: dict[str, Process] = {}
         for process in claimed:
-            if process.number_e164 in known:
-                contact_id = tracking.outward_id(known[process.number_e164])
-                process.steps = process.steps | {
-                    "contactCreation": {"success": True, "contactId": contact_id}
-                }
-        return (
-            [process for process in claimed if process.number_e164 in known],
-            [process for process in claimed if process.number_e164 not in known],
-        )
-
-    def _contact_errands(self, missing: Sequence[Process], now: datetime) -> list[AddContacts]:
-        """Return the requests that make the missing contacts, ten in each; a number that comes twice is made once."""
-        by_number: dict[str, Process] = {}
-        for process in missing:
-            if by_number.setdefault(process.number_e164, process) is not process:
+            contact_id = known.get(process.number_e164)
+            if contact_id is not None:
+                process.steps = process.steps | {"contactCreation": _contact_step(contact_id)}
+                ready.append(process)
+            elif missing.setdefault(process.number_e164, process) is not process:
                 self._give_back([process.id], now + PROBE_WAIT)
-        people = Contact.objects.in_bulk([process.contact_id for process in by_number.values()])
-        contacts = [self._new_contact(process, people[process.contact_id]) for process in by_number.values()]
+        return ready, list(missing.values())
+
+    def _begin_some(self, found: _Found, granted: int, *, until: datetime, now: datetime) -> list[Errand]:
+        """Return as many requests as were granted: the list, then calls, then checks. What is left waits `until`."""
+        begun: list[Errand] = []
+        left = granted
+        if found.list_agents and left:
+            Connection.objects.update(agents_polled_at=now)
+            self.connection.agents_polled_at = now
+            begun.append(ListAgents(now))
+            left -= 1
+        ready = found.ready[:left]
+        left -= len(ready)
+        # A contact and its call leave one after the other without another look at the rows in between.
+        chained = found.missing[: _fitting(left)]
+        # Not even one of those fits: the contacts alone, so that they are there when the calls may go.
+        alone = found.missing[:BULK_LIMIT] if left == 1 else []
+        not_now = found.ready[len(ready) :] + found.missing[len(chained) or len(alone) :]
+        self._give_back([process.id for process in not_now], until)
+        makings = self._contact_errands(chained or alone)
+        left -= len(chained) + len(makings)
+        calls = self._begin(
+            [*ready, *chained],
+            without_contact={process.id for process in chained},
+            list_comes=bool(begun) or self._is_listing(),
+            now=now,
+        )
+        for call in calls:
+            call.contact = next((making for making in makings if making.is_for(call.process_id)), None)
+        for check in found.checks[max(left, 0) :]:
+            CallAttempt.objects.filter(id=check.attempt_id).update(check_at=until)
+        return [*begun, *makings, *calls, *found.checks[: max(left, 0)]]
+
+    def _contact_errands(self, missing: Sequence[Process]) -> list[AddContacts]:
+        """Return the requests that make these contacts, ten in each."""
+        people = Contact.objects.in_bulk([process.contact_id for process in missing]) if missing else {}
+        contacts = [self._new_contact(process, people[process.contact_id]) for process in missing]
         return [AddContacts(contacts[at : at + BULK_LIMIT]) for at in range(0, len(contacts), BULK_LIMIT)]
 
     def _new_contact(self, process: Process, person: Contact) -> NewContact:
@@ -401,38 +450,6 @@ class _Placing:
             contact, email=person.email or "", company=person.company_name, city=person.city, zip=person.cap
         )
 
-    def _begin_some(
-        self,
-        ready: list[Process],
-        others: list[Errand],
-        list_agents: bool,
-        granted: int,
-        *,
-        until: datetime,
-        now: datetime,
-    ) -> list[Errand]:
-        """Return as many requests as were granted: the list, then calls, then the rest. What is left waits `until`."""
-        started: list[Errand] = []
-        if list_agents and granted:
-            Connection.objects.update(agents_polled_at=now)
-            self.connection.agents_polled_at = now
-            started.append(ListAgents(now))
-        fit = granted - len(started)
-        self._give_back([process.id for process in ready[fit:]], until)
-        if ready[:fit]:
-            started += self._begin(ready[:fit], list_comes=bool(started) or self._is_listing(), now=now)
-        fit = granted - len(started)
-        self._postpone(others[fit:], until)
-        return [*started, *others[:fit]]
-
-    def _postpone(self, left: Iterable[Errand], until: datetime) -> None:
-        for errand in left:
-            match errand:
-                case AddContacts():
-                    self._give_back([UUID(contact.command_id) for contact in errand.contacts], until)
-                case FindCall() | ReadDetail():
-                    CallAttempt.objects.filter(id=errand.attempt_id).update(check_at=until)
-
     def _give_back(self, process_ids: Sequence[UUID], until: datetime) -> None:
         if process_ids:
             Process.objects.filter(id__in=process_ids, state=Process.State.CALLING).update(
@@ -441,12 +458,16 @@ class _Placing:
 
     # Choosing the agent and storing the attempt
 
-    def _begin(self, ready: Sequence[Process], *, list_comes: bool, now: datetime) -> list[Call]:
+    def _begin(
+        self, ready: Sequence[Process], *, without_contact: Set[UUID], list_comes: bool, now: datetime
+    ) -> list[Call]:
         """Store an attempt for each process, before anything is sent, and return the requests to make.
 
         The agent is looked at again: who is not free any more is chosen anew, with a decision of its own. With
-        nobody free the round ends, unless a fresh list of agents is on its way: then the process is held for it.
+        nobody free the round ends; but the contact is made before, and a list of agents on its way is waited for.
         """
+        if not ready:
+            return []
         local = now.astimezone(self.zone)
         team_now = {candidate.id: candidate for candidate in team.candidates()}
         rung = _rung(ready)
@@ -469,6 +490,8 @@ class _Placing:
                     rule=Rule(standing.policy),
                     version=standing.rule_version,
                 )
+                if choice.agent is None and process.id in without_contact:
+                    continue
                 if choice.agent is None and list_comes:
                     self.held.append(process.id)
                     continue
@@ -487,20 +510,23 @@ class _Placing:
     # Saving
 
     def _save_all(self, finished: Sequence[Errand], now: datetime) -> None:
-        """Save what came back: accepted calls together, everything else one by one."""
-        accepted = {
-            errand.attempt_id: errand
-            for errand in finished
-            if isinstance(errand, Call) and isinstance(errand.result, CallAccepted)
-        }
-        left: list[Errand] = [errand for errand in finished if errand not in accepted.values()]
+        """Save what came back: contacts first, accepted calls together, everything else one by one."""
+        accepted: dict[UUID, Errand] = {}
+        others: list[Errand] = []
+        for errand in sorted(finished, key=lambda errand: not isinstance(errand, AddContacts)):
+            if (
+                isinstance(errand, Call)
+                and isinstance(errand.result, CallAccepted)
+                and not _left_late(errand, now)
+            ):
+                accepted[errand.attempt_id] = errand
+            else:
+                others.append(errand)
         if accepted:
             self._heard(True, now)
             with brand_scope.use(self.brand_id):
-                left += [
-                    accepted[attempt_id] for attempt_id in outcomes.accepted_requests(list(accepted), now=now)
-                ]
-        for errand in left:
+                others += map(accepted.__getitem__, outcomes.accepted_requests(list(accepted), now=now))
+        for errand in others:
             self._save(errand, now)
 
     def _save(self, errand: Errand, now: datetime) -> None:
@@ -515,9 +541,12 @@ class _Placing:
             if isinstance(errand.result, KeyRefused):
                 outcomes.disable_connection(errand.result.message, now=now)
             match errand:
-                case Call(result=result) if result is not None:
+                case Call(result=NoContact(cause=cause)):
+                    self._without_contact(outcomes.never_asked(errand.attempt_id, now=now), cause, now)
+                case Call(result=result) if result is not None and not isinstance(result, NoContact):
                     log.debug("attempt %s: %s", errand.attempt_id, result)
-                    outcomes.answered_request(errand.attempt_id, result, now=now)
+                    sent_at = datetime.fromtimestamp(errand.sent_at or now.timestamp(), UTC)
+                    outcomes.answered_request(errand.attempt_id, result, now=now, sent_at=sent_at)
                 case AddContacts():
                     self._save_contacts(errand, now)
                 case ListAgents(result=list() as listed):
@@ -539,58 +568,101 @@ class _Placing:
             self.connection.circuit = circuit.record(health.circuit, success=alive, now=now)
 
     def _save_contacts(self, errand: AddContacts, now: datetime) -> None:
-        results = errand.result
-        ids = [UUID(contact.command_id) for contact in errand.contacts]
-        if isinstance(results, CloudTalkRejected) and not isinstance(results, KeyRefused):
-            results = [
-                ContactRefused(contact.command_id, results.status, results.message)
-                for contact in errand.contacts
-            ]
-        if not isinstance(results, list):
-            self._wait_for_contacts(ids, results, now)
-            return
-        numbers = {contact.command_id: contact.number_e164 for contact in errand.contacts}
+        """Keep the contacts that were made. A process that waited for its contact alone goes on, or not, by it."""
+        made = {
+            UUID(result.command_id): result.id
+            for result in (errand.result if isinstance(errand.result, list) else ())
+            if isinstance(result, ContactAdded)
+        }
         ProviderContact.objects.bulk_create(
             [
                 ProviderContact(
-                    number_e164=numbers[result.command_id], provider_contact_id=result.id, created_at=now
+                    number_e164=contact.number_e164,
+                    provider_contact_id=made[UUID(contact.command_id)],
+                    created_at=now,
                 )
-                for result in results
-                if isinstance(result, ContactAdded)
+                for contact in errand.contacts
+                if UUID(contact.command_id) in made
             ],
             ignore_conflicts=True,
         )
-        for result in results:
-            process_id = UUID(result.command_id)
-            if isinstance(result, ContactRefused) and process_id in self.plain_contacts:
-                self._fail_contact(process_id, result.message, now)
-                ids.remove(process_id)
-            elif isinstance(result, ContactRefused):
-                self.plain_contacts.add(process_id)
-        self._give_back(ids, now)
+        for process_id, contact_id in made.items():
+            outcomes.contact_made(process_id, _contact_step(contact_id))
+        waiting = (
+            _without_live_attempt(
+                Process.objects.filter(id__in=errand.process_ids, state=Process.State.CALLING)
+            )
+            .select_for_update(no_key=True)
+            .order_by("id")
+        )
+        for process in waiting:
+            result = errand.result_of(process.id)
+            if isinstance(result, ContactAdded):
+                outcomes.wait(process, until=now)
+            else:
+                self._without_contact(process, result, now)
 
-    def _wait_for_contacts(self, ids: Sequence[UUID], trouble: object, now: datetime) -> None:
-        """No usable answer: it is tried again, and given up after half an hour, or sooner when the circuit opens."""
-        until = trouble.reset_at if isinstance(trouble, TooManyRequests) else now + TROUBLE_WAIT
-        if isinstance(trouble, KeyRefused):
-            until = now
-        for process in Process.objects.filter(id__in=ids, received_at__lt=now - CONTACT_PATIENCE):
-            if not isinstance(trouble, KeyRefused | TooManyRequests) and not self._circuit_is_open():
-                self._fail_contact(process.id, str(trouble), now)
-        self._give_back(ids, until or now + TROUBLE_WAIT)
+    def _without_contact(
+        self, process: Process, cause: ContactRefused | Trouble | None, now: datetime
+    ) -> None:
+        """Decide what follows for a process whose contact was not made; it is locked and has no call under way.
+
+        A refused contact is tried once more with nothing but name and number. Without a usable answer it is tried
+        again until the circuit opens, for half an hour at most.
+        """
+        match cause:
+            case ContactRefused(message=message):
+                if process.id in self.plain_contacts:
+                    outcomes.fail(process, codes.CONTACT_CREATION_FAILED, message, now=now)
+                    return
+                self.plain_contacts.add(process.id)
+                until = now
+            case TooManyRequests(reset_at=reset_at):
+                until = reset_at or now + TROUBLE_WAIT
+            case KeyRefused():
+                until = now
+            case _:
+                if now - process.received_at > CONTACT_PATIENCE and not self._circuit_is_open():
+                    outcomes.fail(process, codes.CONTACT_CREATION_FAILED, str(cause), now=now)
+                    return
+                until = now + TROUBLE_WAIT
+        outcomes.wait(process, until=until)
 
     def _circuit_is_open(self) -> bool:
         health = self.connection.circuit
         return health is not None and health.state != EndpointHealth.State.CLOSED
 
-    def _fail_contact(self, process_id: UUID, message: str, now: datetime) -> None:
-        process = (
-            Process.objects.select_for_update(no_key=True)
-            .filter(id=process_id, state=Process.State.CALLING)
-            .first()
-        )
-        if process is not None:
-            outcomes.fail(process, codes.CONTACT_CREATION_FAILED, message, now=now)
+
+@dataclass(slots=True)
+class _Found:
+    """What a look at the rows found to ask for; its processes are claimed, its checks leased."""
+
+    room: int
+    ready: list[Process] = field(default_factory=list)
+    missing: list[Process] = field(default_factory=list)
+    checks: list[FindCall | ReadDetail] = field(default_factory=list)
+    list_agents: bool = False
+
+    @property
+    def asks(self) -> int:
+        """How many requests all of it would take."""
+        contacts = -(-len(self.missing) // BULK_LIMIT)
+        return len(self.ready) + len(self.missing) + contacts + len(self.checks) + self.list_agents
+
+
+def _fitting(requests: int) -> int:
+    """Return how many calls with a new contact each fit into so many requests: every ten take one more."""
+    full, rest = divmod(requests, BULK_LIMIT + 1)
+    return max(0, full * BULK_LIMIT + max(0, rest - 1))
+
+
+def _contact_step(contact_id: str) -> dict[str, Any]:
+    return {"success": True, "contactId": tracking.outward_id(contact_id)}
+
+
+def _left_late(call: Call, now: datetime) -> bool:
+    """Tell whether the request left so long after its attempt was stored that its moments have to be moved."""
+    return call.contact is not None and call.sent_at is not None and call.sent_at - call.stored_at > LATE_S
 
 
 def _rung(processes: Sequence[Process]) -> dict[UUID, tuple[frozenset[str], str | None]]:
@@ -650,7 +722,15 @@ def _store_attempts(chosen: Sequence[tuple[Process, Candidate, UUID | None]], *,
             }
         }
         processes.append({"id": process.id, "agent": agent.id, "steps": steps})
-        calls.append(Call(attempt_id, agent.provider_agent_id, process.number_e164))
+        calls.append(
+            Call(
+                attempt_id,
+                process.id,
+                agent.provider_agent_id,
+                process.number_e164,
+                stored_at=now.timestamp(),
+            )
+        )
     with database.cursor() as cursor:
         cursor.execute(
             """
