@@ -1,6 +1,6 @@
 # Everything runs from a checkout with Python 3.11 or newer, git and make; `bootstrap.py` fetches the rest into .venv.
 # No name here is a file.
-.PHONY: demo up test check bench faults format lock messages ready ready-dev
+.PHONY: demo up test check bench faults screenshots format lock messages ready ready-dev
 
 PYTHON ?= python3
 FILIERA := .venv/bin/filiera
@@ -29,6 +29,9 @@ bench: ready-dev  ## the figures of docs/bench.md on this machine; ONLY=Q-1,Q-2 
 
 faults: ready-dev  ## kills, outages and crowds of docs/faults.md; ONLY=Q-20 narrows it
 	.venv/bin/python -m faults $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+screenshots: ready-dev  ## take the pictures of README.md anew, from the running demo
+	.venv/bin/python scripts/screenshots.py
 
 format: ready-dev  ## write the code as `make check` wants it
 	.venv/bin/ruff format .
