@@ -9,104 +9,191 @@ import filiera.platform.ids
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('id', models.UUIDField(default=filiera.platform.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('email', models.EmailField(max_length=255, unique=True)),
-                ('name', models.CharField(max_length=255)),
-                ('language', models.CharField(default='it', max_length=5)),
-                ('theme', models.CharField(default='auto', max_length=5)),
-                ('shortcuts_on', models.BooleanField(default=True)),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=filiera.platform.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("email", models.EmailField(max_length=255, unique=True)),
+                ("name", models.CharField(max_length=255)),
+                ("language", models.CharField(default="it", max_length=5)),
+                ("theme", models.CharField(default="auto", max_length=5)),
+                ("shortcuts_on", models.BooleanField(default=True)),
+                ("is_active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Brand',
+            name="Brand",
             fields=[
-                ('id', models.UUIDField(default=filiera.platform.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=255)),
-                ('slug', models.SlugField(max_length=100, unique=True)),
-                ('tagline', models.CharField(blank=True, default='', max_length=100)),
-                ('accent', models.CharField(choices=[('laguna', 'Laguna'), ('cobalto', 'Cobalto'), ('glicine', 'Glicine'), ('prugna', 'Prugna'), ('terra', 'Terra'), ('oliva', 'Oliva'), ('bosco', 'Bosco'), ('ardesia', 'Ardesia')], default='laguna', max_length=10)),
-                ('settings', models.JSONField(blank=True, default=dict)),
-                ('timezone', models.CharField(default='Europe/Rome', max_length=50)),
-                ('default_country', models.CharField(default='IT', max_length=2)),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=filiera.platform.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=255)),
+                ("slug", models.SlugField(max_length=100, unique=True)),
+                ("tagline", models.CharField(blank=True, default="", max_length=100)),
+                (
+                    "accent",
+                    models.CharField(
+                        choices=[
+                            ("laguna", "Laguna"),
+                            ("cobalto", "Cobalto"),
+                            ("glicine", "Glicine"),
+                            ("prugna", "Prugna"),
+                            ("terra", "Terra"),
+                            ("oliva", "Oliva"),
+                            ("bosco", "Bosco"),
+                            ("ardesia", "Ardesia"),
+                        ],
+                        default="laguna",
+                        max_length=10,
+                    ),
+                ),
+                ("settings", models.JSONField(blank=True, default=dict)),
+                ("timezone", models.CharField(default="Europe/Rome", max_length=50)),
+                ("default_country", models.CharField(default="IT", max_length=2)),
+                ("is_active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='OutgoingEmail',
+            name="OutgoingEmail",
             fields=[
-                ('id', models.UUIDField(default=filiera.platform.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('brand_id', models.UUIDField(default=filiera.platform.brand_scope.current, editable=False)),
-                ('kind', models.CharField(max_length=60)),
-                ('subject_id', models.UUIDField()),
-                ('to_address', models.EmailField(max_length=255)),
-                ('to_name', models.CharField(default='', max_length=255)),
-                ('subject', models.CharField(max_length=255)),
-                ('body_text', models.TextField()),
-                ('body_html', models.TextField(default='')),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('sent', 'Sent'), ('failed', 'Failed')], default='queued', max_length=10)),
-                ('attempts', models.IntegerField(default=0)),
-                ('due_at', models.DateTimeField()),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('last_error', models.TextField(default='')),
-                ('created_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=filiera.platform.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("brand_id", models.UUIDField(default=filiera.platform.brand_scope.current, editable=False)),
+                ("kind", models.CharField(max_length=60)),
+                ("subject_id", models.UUIDField()),
+                ("to_address", models.EmailField(max_length=255)),
+                ("to_name", models.CharField(default="", max_length=255)),
+                ("subject", models.CharField(max_length=255)),
+                ("body_text", models.TextField()),
+                ("body_html", models.TextField(default="")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("queued", "Queued"), ("sent", "Sent"), ("failed", "Failed")],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("attempts", models.IntegerField(default=0)),
+                ("due_at", models.DateTimeField()),
+                ("sent_at", models.DateTimeField(null=True)),
+                ("last_error", models.TextField(default="")),
+                ("created_at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('status', 'queued')), fields=['brand_id', 'due_at'], name='email_due')],
-                'constraints': [models.UniqueConstraint(fields=('brand_id', 'kind', 'subject_id'), name='email_once')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "queued")),
+                        fields=["brand_id", "due_at"],
+                        name="email_due",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("brand_id", "kind", "subject_id"), name="email_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='UserRole',
+            name="UserRole",
             fields=[
-                ('id', models.UUIDField(default=filiera.platform.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('brand_id', models.UUIDField(default=filiera.platform.brand_scope.current, editable=False)),
-                ('role', models.CharField(choices=[('super_admin', 'Amministratore di tutto'), ('admin', 'Amministratore'), ('sales', 'Vendite'), ('support', 'Assistenza'), ('editor', 'Redazione'), ('customer', 'Cliente'), ('guest', 'Ospite')], max_length=20)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=filiera.platform.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("brand_id", models.UUIDField(default=filiera.platform.brand_scope.current, editable=False)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("super_admin", "Amministratore di tutto"),
+                            ("admin", "Amministratore"),
+                            ("sales", "Vendite"),
+                            ("support", "Assistenza"),
+                            ("editor", "Redazione"),
+                            ("customer", "Cliente"),
+                            ("guest", "Ospite"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['user'], name='user_role_by_user')],
-                'constraints': [models.UniqueConstraint(fields=('brand_id', 'user', 'role'), name='user_role_once')],
+                "indexes": [models.Index(fields=["user"], name="user_role_by_user")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("brand_id", "user", "role"), name="user_role_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='VaultKey',
+            name="VaultKey",
             fields=[
-                ('id', models.UUIDField(default=filiera.platform.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('brand_id', models.UUIDField(default=filiera.platform.brand_scope.current, editable=False)),
-                ('service', models.CharField(max_length=50)),
-                ('label', models.CharField(blank=True, default='', max_length=100)),
-                ('ciphertext', models.BinaryField()),
-                ('nonce', models.BinaryField(max_length=12)),
-                ('key_version', models.IntegerField(default=1)),
-                ('last4', models.CharField(default='', max_length=4)),
-                ('permissions', models.JSONField(default=list)),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('last_used_at', models.DateTimeField(null=True)),
-                ('user', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=filiera.platform.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("brand_id", models.UUIDField(default=filiera.platform.brand_scope.current, editable=False)),
+                ("service", models.CharField(max_length=50)),
+                ("label", models.CharField(blank=True, default="", max_length=100)),
+                ("ciphertext", models.BinaryField()),
+                ("nonce", models.BinaryField(max_length=12)),
+                ("key_version", models.IntegerField(default=1)),
+                ("last4", models.CharField(default="", max_length=4)),
+                ("permissions", models.JSONField(default=list)),
+                ("is_active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("last_used_at", models.DateTimeField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['brand_id', 'service'], name='vault_by_service')],
+                "indexes": [models.Index(fields=["brand_id", "service"], name="vault_by_service")],
             },
         ),
     ]

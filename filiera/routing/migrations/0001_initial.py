@@ -2,11 +2,12 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+from django.conf import settings
+from django.db import migrations, models
+
 import filiera.platform.brand_scope
 import filiera.platform.ids
 import filiera.platform.models
-from django.conf import settings
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
