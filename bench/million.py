@@ -6,6 +6,8 @@ computed from the number of the row, so that no set has to read another one.
 """
 
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import django
@@ -21,25 +23,33 @@ from bench.leads import FIRST_NAMES, LAST_NAMES  # noqa: E402
 from bench.million_people import FIRST_PERSON  # noqa: E402
 from filiera.contacts.models import Contact, ContactPhone  # noqa: E402
 from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHistory  # noqa: E402
-from filiera.platform import brand_scope  # noqa: E402
+
+CONNECTIONS = 3
 
 
 def main(options: dict[str, Any]) -> None:
     """Fill one brand. `first` moves the people's numbers, so that several brands may be filled."""
-    with brand_scope.use(options["brand_id"]):
-        with connection.cursor() as cursor:
-            cursor.execute("set local session_replication_role = replica")  # references hold by construction
-        stages = list(
-            Stage.objects.filter(brand_id=options["brand_id"], lead_state__isnull=False).order_by(
-                "order_index"
-            )
-        )
-        _fill(options, stages)
+    in_order = Stage.objects.order_by("order_index")
+    stages = list(in_order.filter(brand_id=options["brand_id"], lead_state__isnull=False))
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        for done in [threads.submit(_run, statement) for statement in _statements(options, stages)]:
+            done.result()
     with connection.cursor() as cursor:
-        cursor.execute("analyze")
+        cursor.execute("vacuum (analyze)")  # as it would stand a while after people came one by one
 
 
-def _fill(options: dict[str, Any], stages: list[Stage]) -> None:
+def _run(statement: str) -> None:
+    try:
+        with connection.cursor() as cursor:
+            # References hold by construction: their checks would cost as much as the rows.
+            cursor.execute("set session_replication_role = replica")
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
+def _statements(options: dict[str, Any], stages: list[Stage]) -> Iterator[str]:
+    """Yield one insert for each table."""
     total, open_deals, first = options["contacts"], options["open_deals"], options.get("first", FIRST_PERSON)
     owners, sources = options["agent_user_ids"], options["marketing_source_ids"]
     active = [stage for stage in stages if stage.lead_state not in ("chiuso_vinto", "perso")]
@@ -60,9 +70,12 @@ def _fill(options: dict[str, Any], stages: list[Stage]) -> None:
     email = "'persona' || lpad(n::text, 9, '0') || '@posta.example'"
     mobile = "'3' || (20 + n / 10000000) || lpad((n % 10000000)::text, 7, '0')"
     moments = {"created_at": at, "updated_at": at}
-    _insert(
+
+    def insert(model: type[Model], many: int, **expressions: str) -> str:
+        return _insert(model, options["brand_id"], first, many, **expressions)
+
+    yield insert(
         Contact,
-        first,
         total,
         id=contact,
         first_name=first_name,
@@ -78,9 +91,8 @@ def _fill(options: dict[str, Any], stages: list[Stage]) -> None:
         last_lead_at=at,
         **moments,
     )
-    _insert(
+    yield insert(
         ContactPhone,
-        first,
         total,
         id=_id("phone"),
         contact_id=contact,
@@ -93,9 +105,8 @@ def _fill(options: dict[str, Any], stages: list[Stage]) -> None:
         is_primary="true",
         created_at=at,
     )
-    _insert(
+    yield insert(
         Deal,
-        first,
         total,
         id=deal,
         contact_id=contact,
@@ -110,9 +121,8 @@ def _fill(options: dict[str, Any], stages: list[Stage]) -> None:
         closed_at=f"case when {is_open} then null else {at} end",
         **moments,
     )
-    _insert(
+    yield insert(
         StageHistory,
-        first,
         total,
         id=_id("history"),
         deal_id=deal,
@@ -122,9 +132,8 @@ def _fill(options: dict[str, Any], stages: list[Stage]) -> None:
         change_reason="'created'",
         created_at=at,
     )
-    _insert(
+    yield insert(
         LeadEvent,
-        first,
         total,
         id=_id("event"),
         contact_id=contact,
@@ -137,9 +146,8 @@ def _fill(options: dict[str, Any], stages: list[Stage]) -> None:
         requested_service="'PRO'",
         **moments,
     )
-    _insert(
+    yield insert(
         Activity,
-        first,
         total // 5,
         id=_id("activity"),
         contact_id=contact,
@@ -155,9 +163,9 @@ def _fill(options: dict[str, Any], stages: list[Stage]) -> None:
     )
 
 
-def _insert(model: type[Model], first: int, total: int, **expressions: str) -> None:
-    """Insert one row for each n; what is not given takes the model's own default."""
-    expressions["brand_id"] = f"'{brand_scope.current()}'::uuid"
+def _insert(model: type[Model], brand_id: str, first: int, total: int, **expressions: str) -> str:
+    """Return the insert of one row for each n; what is not given takes the model's own default."""
+    expressions["brand_id"] = f"'{brand_id}'::uuid"
     columns, values = [], []
     for field in model._meta.concrete_fields:
         columns.append(f'"{field.column}"')
@@ -167,11 +175,10 @@ def _insert(model: type[Model], first: int, total: int, **expressions: str) -> N
             values.append("null" if field.null else "now()" if "Date" in type(field).__name__ else "''")
         else:
             values.append(_literal(field, field.get_default()))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f'insert into "{model._meta.db_table}" ({", ".join(columns)}) '
-            f"select {', '.join(values)} from generate_series({first}, {first + total - 1}) as n"
-        )
+    return (
+        f'insert into "{model._meta.db_table}" ({", ".join(columns)}) '
+        f"select {', '.join(values)} from generate_series({first}, {first + total - 1}) as n"
+    )
 
 
 def _literal(field: Any, value: Any) -> str:
