@@ -6,8 +6,10 @@ class PipelineConfig(AppConfig):
     label = "pipeline"
 
     def ready(self) -> None:
-        """Tell this room's part of every person's thread."""
+        """Tell this room's part of every person's thread, and what became of each request that came in."""
+        from filiera.capture import queries as intake
         from filiera.contacts import timeline as threads
-        from filiera.pipeline import timeline
+        from filiera.pipeline import queries, timeline
 
         threads.register("pipeline", timeline.read)
+        intake.find_lead_events_with(queries.first_event_of)

@@ -536,3 +536,9 @@ def tasks_due(
         chosen = Q(user_id__in=wanted - {None})
         rows = rows.filter(chosen | Q(user_id=None) if None in wanted else chosen)
     return list(rows.select_related("contact", "deal", "user").order_by("scheduled_at", "id")[:limit])
+
+
+def first_event_of(submission_ids: Sequence[UUID]) -> Mapping[UUID, UUID]:
+    """Return the first lead event of each of these submissions that has one, in one statement."""
+    events = LeadEvent.objects.filter(submission_id__in=submission_ids).order_by("-id")
+    return {submission_id: event_id for event_id, submission_id in events.values_list("id", "submission_id")}

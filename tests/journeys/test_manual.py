@@ -96,3 +96,13 @@ def test_a_cookie_alone_does_not_write(bea: Any, google: MarketingSource) -> Non
     client.force_login(bea)
     assert client.post("/api/v1/leads", GIVEN, content_type="application/json").status_code == 403
     assert client.post("/api/leads", GIVEN, content_type="application/json").status_code == 403
+
+
+def test_the_inbound_log_leads_to_the_lead_event(
+    bea_browses: Client, google: MarketingSource, vegliasi: Any, signed_in: Callable[[Any], Client], ada: Any
+) -> None:
+    """The event points back to the submission; the log's `lead_event_id` is read from there (PLT-44)."""
+    bea_browses.post("/api/leads", GIVEN, content_type="application/json")
+    [request] = signed_in(ada).get("/api/v1/capture/requests").json()["data"]
+    with brand_scope.use(vegliasi.id):
+        assert request["lead_event_id"] == str(LeadEvent.objects.get().id)
