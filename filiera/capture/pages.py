@@ -607,7 +607,7 @@ def _wanted(query: QueryDict, now: datetime) -> inbound.Wanted:
         view=view if view in inbound.STATUSES else "all",
         since=_since(query.get("since", ""), now),
         source=_uuid_or_none(query.get("source", "")),
-        reason=query.get("reason", ""),
+        reason=query.get("reason", "").replace("\x00", ""),
     )
 
 

@@ -12,6 +12,7 @@ from filiera.capture.models import MarketingSource
 from filiera.contacts import phones
 from filiera.identity.models import User
 from filiera.journeys import lead_in
+from filiera.pipeline.api import storable
 from filiera.pipeline.commands import Lead
 from filiera.platform.refusals import Invalid
 
@@ -33,6 +34,7 @@ def create_lead(*, name: str, phone: str, provenance: str, actor: User, now: dat
 def create_and_time(*, name: str, phone: str, provenance: str, actor: User, now: datetime) -> Created:
     """Do as `create_lead` and tell how long the lookup of the origin and the creation took."""
     started = time.perf_counter()
+    name, phone, provenance = storable(name), storable(phone), storable(provenance)
     source = _marketing_source(provenance)
     _refuse_what_is_missing(name=name, phone=phone, provenance=provenance, is_known=source is not None)
     found = time.perf_counter()

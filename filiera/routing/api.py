@@ -255,7 +255,7 @@ def clean_up(request: HttpRequest, body: CleanUp) -> Any:
 
 
 def _process_id(text: str) -> UUID:
-    found = Process.objects.filter(number=text).values_list("id", flat=True).first()
+    found = Process.objects.filter(number=text.replace("\x00", "")).values_list("id", flat=True).first()
     if found is not None:
         return found
     try:

@@ -59,7 +59,7 @@ def agent_of(agent_id: UUID, *, lock: bool = False) -> Agent:
 @transaction.atomic
 def create_agent(*, provider_agent_id: str, name: str, **changes: Any) -> Agent:
     """Add an agent at the end of the sequence unless a place is given. Raises Invalid, AgentExists."""
-    provider_agent_id, name = provider_agent_id.strip(), name.strip()
+    provider_agent_id, name = _storable(provider_agent_id), _storable(name)
     missing = {
         field: [_("Serve.")]
         for field, value in (("provider_agent_id", provider_agent_id), ("name", name))
@@ -181,9 +181,9 @@ def _apply(agent: Agent, changes: dict[str, Any]) -> None:
         raise Invalid(_("Alcuni campi non vanno bene."), details=faults)
     for field, value in changes.items():
         if field == "skills":
-            agent.skills = sorted({skill.strip().lower() for skill in value if skill.strip()})
+            agent.skills = sorted({skill.lower() for each in value if (skill := _storable(each))})
         elif field == "name":
-            agent.name = value.strip()
+            agent.name = _storable(value)
         else:
             setattr(agent, field, value)
 
@@ -191,7 +191,7 @@ def _apply(agent: Agent, changes: dict[str, Any]) -> None:
 def _fault(field: str, value: Any) -> str | None:
     """Return what is wrong with a value, or None."""
     match field:
-        case "name" if not (isinstance(value, str) and 0 < len(value.strip()) <= 255):
+        case "name" if not (isinstance(value, str) and 0 < len(_storable(value)) <= 255):
             return _("Serve un nome, di al massimo 255 caratteri.")
         case "weight" if not _whole(value, 1, rules.MAX_WEIGHT):
             return _("Il peso va da 1 a 1000.")
@@ -216,6 +216,11 @@ def _fault(field: str, value: Any) -> str | None:
         case "user_id" if value is not None and not _works_here(value):
             return _("Questa persona non lavora in questo marchio.")
     return None
+
+
+def _storable(text: str) -> str:
+    """Return a text as the database can hold it: without NUL, half characters and space around it."""
+    return text.replace("\x00", "").encode("utf-8", "ignore").decode().strip()
 
 
 def _schedule_fault(value: Any) -> str | None:
