@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import orjson
 import psycopg
@@ -72,11 +73,10 @@ class Living:
 def living(*, agents: int = 12, knobs: dict[str, Any] | None = None, **env: str) -> Iterator[Living]:
     """Start everything on free ports and take all of it away at the end."""
     home = Path(tempfile.mkdtemp(prefix="filiera-faults-"))
-    for name in ("DATABASE_URL", "FILIERA_SECRET_KEY"):
-        os.environ.pop(name, None)
     port, provider_port = free_port(), free_port()
     cloudtalk = f"http://127.0.0.1:{provider_port}"
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("FILIERA_")} | {
+    callers = ("FILIERA_", "DATABASE_URL")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(callers)} | {
         "FILIERA_HOME": str(home),
         "FILIERA_PORT": str(port),
         "FILIERA_WEB_PROCESSES": "2",
@@ -122,7 +122,13 @@ def living(*, agents: int = 12, knobs: dict[str, Any] | None = None, **env: str)
             stack, ours, home / "simulators.log", "filiera.simulators", "--config", str(config), *ports
         )
         wait_until_answers(f"{cloudtalk}/_sim/knobs", simulators, home / "simulators.log")
-        yield Living(home, database.dsns(home), ours, port, facts, cloudtalk, up, logs)
+        yield Living(home, _urls(home, ours), ours, port, facts, cloudtalk, up, logs)
+
+
+def _urls(home: Path, env: dict[str, str]) -> database.Dsns:
+    """Return how to connect to the house's own database, whatever database the caller's environment names."""
+    with mock.patch.dict(os.environ, env, clear=True):
+        return database.dsns(home)
 
 
 def _start(stack: ExitStack, env: dict[str, str], log: Path, *module: str) -> "subprocess.Popen[bytes]":
