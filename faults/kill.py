@@ -25,8 +25,8 @@ def run(
 ) -> Verdict:
     """Kill `kills` times, let everything settle, and judge what the database and the provider saw.
 
-    A call whose end the provider never told stays open until it is asked for it: waiting longer than
-    `settle_limit_s` for those would prove nothing more.
+    Settled means that no lead waits and no phone may be ringing. A conversation whose end the provider never told
+    stays open until it is asked for it, minutes later: that is not waited for.
     """
     chance = random.Random(seed)
     verdict = Verdict("Q-20", f"{kills} kills of web, worker and database under load")
@@ -212,14 +212,14 @@ def _wait_until_back(house: Living) -> float:
 
 
 def _settle(house: Living, limit_s: float = SETTLE_LIMIT_S) -> float:
-    """Wait until no lead is queued and no call is open, at most `limit_s`, and return how long that took."""
+    """Wait until no lead is queued and no phone rings, at most `limit_s`, and return how long that took."""
     house.set_knobs(next_responses=[], error_rates={}, lose_events=0.0)
     started = time.monotonic()
     while time.monotonic() - started < limit_s:
         if not house.number(
             "select (select count(*) from capture_submission where queue_state in ('ready', 'leased'))"
             " + (select count(*) from routing_callattempt where ended_at is null"
-            " and state in ('requested', 'accepted', 'unknown', 'ringing', 'answered'))"
+            " and state in ('requested', 'accepted', 'unknown', 'ringing'))"
         ):
             break
         time.sleep(0.5)
