@@ -47,7 +47,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     NO_AGENT: _("Da più di 5 minuti nessun agente è disponibile."),
     PROVIDER_DOWN: _("Il centralino non risponde. Nessun lead va perso: riproviamo da soli."),
     KEY_REFUSED: _("Il centralino rifiuta la chiave: le chiamate sono ferme finché non ne metti una buona."),
-    NOT_CALLED: _("%(value)s lead dell’ultima ora aspettano che li chiami una persona."),
+    NOT_CALLED: _("Lead dell’ultima ora da chiamare a mano: %(value)s."),
     _UNKNOWN_AGENT: _("Il centralino non conosce %(agent)s: controlla il suo numero di agente."),
 }
 
