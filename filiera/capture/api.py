@@ -12,7 +12,7 @@ from ninja import Field, Query, Router, Schema, Status
 from filiera.capture import commands, queries, queue
 from filiera.capture.models import Source, Submission
 from filiera.identity.permissions import demand
-from filiera.platform.api import MOST_PER_PAGE, PER_PAGE, ok, paginated
+from filiera.platform.api import MOST_PER_PAGE, PER_PAGE, Moment, ok, paginated
 from filiera.platform.refusals import Invalid
 
 router = Router(tags=["capture"])
@@ -54,8 +54,8 @@ class Paging(Schema):
 class Wanted(Paging):
     source: UUID | None = None
     status: Found | None = None
-    since: datetime | None = Field(None, alias="from")
-    until: datetime | None = Field(None, alias="to")
+    since: Moment | None = Field(None, alias="from")
+    until: Moment | None = Field(None, alias="to")
 
 
 # Sources

@@ -17,7 +17,7 @@ from filiera.identity.permissions import Principal, demand
 from filiera.pipeline import commands, queries, shapes
 from filiera.pipeline.models import Activity
 from filiera.pipeline.queries import ActivityFilter, DealFilter, LeadFilter
-from filiera.platform.api import MOST_PER_PAGE, PER_PAGE, ok, paginated
+from filiera.platform.api import MOST_PER_PAGE, PER_PAGE, Moment, ok, paginated
 from filiera.platform.refusals import Invalid
 
 router = Router(tags=["pipeline"])
@@ -50,8 +50,8 @@ class LeadQuery(Page):
     status: list[State] = []
     source: list[UUID] = []
     owner: list[UUID] = []
-    arrived_from: datetime | None = None
-    arrived_to: datetime | None = None
+    arrived_from: Moment | None = None
+    arrived_to: Moment | None = None
     q: str = Field("", max_length=200)
 
 
@@ -414,8 +414,8 @@ class NewActivity(Schema):
     title: str = Field("", max_length=255)
     note: str = Field("", max_length=20_000)
     status: Literal["planned", "done"] = "done"
-    scheduled_at: datetime | None = None
-    occurred_at: datetime | None = None
+    scheduled_at: Moment | None = None
+    occurred_at: Moment | None = None
     duration_minutes: int | None = Field(None, ge=0, le=1440)
     direction: Literal["", "incoming", "outgoing"] = ""
     outcome: str = Field("", max_length=40)
@@ -427,8 +427,8 @@ class ActivityChanges(Schema):
     title: str | None = Field(None, max_length=255)
     note: str | None = Field(None, max_length=20_000)
     status: Literal["planned", "done", "cancelled"] | None = None
-    scheduled_at: datetime | None = None
-    occurred_at: datetime | None = None
+    scheduled_at: Moment | None = None
+    occurred_at: Moment | None = None
     duration_minutes: int | None = Field(None, ge=0, le=1440)
     direction: Literal["", "incoming", "outgoing"] | None = None
     outcome: str | None = Field(None, max_length=40)
@@ -437,8 +437,8 @@ class ActivityChanges(Schema):
 
 class ActivityQuery(Schema):
     contact_id: UUID | None = None
-    starts_at: datetime | None = None
-    ends_at: datetime | None = None
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
     limit: int = Field(100, ge=1, le=200)
 
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import ceil
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from django.conf import settings
@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.renderers import BaseRenderer
+from pydantic import AfterValidator
 
 from filiera.platform import outages
 from filiera.platform.refusals import Refused
@@ -20,6 +21,18 @@ from filiera.platform.refusals import Refused
 log = logging.getLogger("filiera.api")
 
 PER_PAGE, MOST_PER_PAGE = 20, 100
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return a moment with a zone in UTC: the server refuses zones of 16 hours and more. Raises ValueError."""
+    try:
+        return moment if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("outside the calendar") from error
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A moment in a request; one written without a zone stays without."""
 
 
 class OrjsonRenderer(BaseRenderer):
