@@ -66,7 +66,10 @@ PLAIN: dict[str, str] = {
     "amount": "100",
     "arrivato": "30",
     "data": "2026-01-30T10:00",
+    "endDate": "",
     "field": "notes",
+    "format": "jsonl",
+    "from": "",
     "kind": "webhook",
     "max_concurrent_calls": "1",
     "name": "email",
@@ -82,9 +85,11 @@ PLAIN: dict[str, str] = {
     "rule": "round_robin",
     "sort_order": "1",
     "source_name": "",
+    "startDate": "",
     "state": "on",
     "stato": "",
     "tipo": "nota",
+    "to": "",
     "type": "nota",
     "value": "adele@posta.example",
     "version": "1",
@@ -244,7 +249,7 @@ def _bytes(options: dict[str, Any]) -> dict[str, Any]:
 def _given(name: str, schema: dict[str, Any] | None, values: dict[str, str]) -> Any:
     if schema is None:
         return values[name]
-    value: Any = values.get(name) or schema.get("default") or (schema.get("enum") or ["prova"])[0]
+    value: Any = values.get(name, schema.get("default") or (schema.get("enum") or ["prova"])[0])
     if schema.get("type") == "array":
         return [values[name]] if values.get(name) else []
     if schema.get("type") in ("integer", "number"):

@@ -184,6 +184,7 @@ def _particulars(world: World) -> dict[Any, dict[str, Any]]:
             "lead": {"id": mark, "name": mark, "phone": number},
             "number_e164": number,
             "state": "done",
+            "success": True,
         },
     }
 
