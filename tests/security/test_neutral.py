@@ -1,10 +1,12 @@
 """Q-34 for what exists: what came in as code goes out as text, in pages and in tables for spreadsheets."""
 
 import csv
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from tests.security.routes import ask, pages, values_of
 from tests.security.world import World, fill
