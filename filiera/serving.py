@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,7 @@ def _load_application() -> Any:
     from filiera.platform import logs
 
     logs.copy_errors_to_database()
-
+    import_module("filiera.urls")  # every page now, so that the first visitor does not wait for it
     return application
 
 
