@@ -18,6 +18,7 @@ from filiera.platform.console import say
 
 SIMULATORS = ("cloudtalk", "gohighlevel", "meta", "mailbox", "smtp")
 FIRST_SIMULATOR_PORT_AFTER = 100
+LAST_PORT = 65_535
 
 
 def run(*, traffic: bool = False) -> None:
@@ -89,7 +90,7 @@ def _simulator_ports(first: int) -> dict[str, int]:
     wanted = {name: first + index for index, name in enumerate(SIMULATORS)}
     return (
         wanted
-        if all(_is_free(port) for port in wanted.values())
+        if all(port <= LAST_PORT and _is_free(port) for port in wanted.values())
         else {name: _any_free() for name in SIMULATORS}
     )
 
