@@ -6,7 +6,7 @@ The process is locked before the attempt, always, so that an answer and an event
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -416,12 +416,16 @@ def wait(process: Process, *, until: datetime) -> None:
     process.save(update_fields=["state", "due_at"])
 
 
-def contact_made(process_id: UUID, step: dict[str, Any]) -> None:
-    """Note that the provider has the contact: the step contactCreation of routing.md 4.4."""
+def contacts_made(steps: Mapping[UUID, dict[str, Any]]) -> None:
+    """Note which processes' contacts the provider has, by process: the step contactCreation of routing.md 4.4."""
+    if not steps:
+        return
+    made = [{"id": process_id, "step": {"contactCreation": step}} for process_id, step in steps.items()]
     with connection.cursor() as cursor:
         cursor.execute(
-            "update routing_process set steps = steps || %s::jsonb where id = %s and brand_id = %s",
-            [orjson.dumps({"contactCreation": step}).decode(), process_id, brand_scope.current()],
+            "update routing_process p set steps = p.steps || (v->'step') from jsonb_array_elements(%s::jsonb) v"
+            " where p.id = (v->>'id')::uuid and p.brand_id = %s",
+            [orjson.dumps(made).decode(), brand_scope.current()],
         )
 
 

@@ -586,8 +586,7 @@ class _Placing:
             ],
             ignore_conflicts=True,
         )
-        for process_id, contact_id in made.items():
-            outcomes.contact_made(process_id, _contact_step(contact_id))
+        outcomes.contacts_made({key: _contact_step(contact_id) for key, contact_id in made.items()})
         waiting = (
             _without_live_attempt(
                 Process.objects.filter(id__in=errand.process_ids, state=Process.State.CALLING)
