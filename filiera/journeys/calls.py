@@ -6,7 +6,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from filiera.pipeline import commands as pipeline
-from filiera.pipeline.commands import PlannedTask
+from filiera.pipeline.commands import Ownership, PlannedTask
 from filiera.pipeline.models import Activity
 from filiera.platform import live
 from filiera.platform.models import Event
@@ -17,6 +17,7 @@ from filiera.routing.models import CallAttempt, Process
 def record_call(event: Event, *, now: datetime) -> None:
     """The agent picked up and the customer was dialled: the call is an activity of the agent."""
     attempt = _attempt(event)
+    _hand_over(attempt, now=now)
     pipeline.record_activity(
         contact_id=attempt.process.contact_id,
         deal_id=_deal_of(attempt.process),
@@ -60,6 +61,15 @@ def ask_for_a_callback(event: Event, *, now: datetime) -> None:
     live.announce("leads", "calls")
 
 
+def _hand_over(attempt: CallAttempt, *, now: datetime) -> None:
+    """Make who picked up the owner of a deal that had none: its lead waited until somebody was free."""
+    event = attempt.process.lead_event
+    deal = event.deal if event else None
+    if deal is None or deal.owner_user_id is not None or attempt.agent.user_id is None:
+        return
+    pipeline.give_owners([Ownership(deal.id, deal.contact_id, attempt.agent.user_id)], now=now)
+
+
 def _plan_callback(process: Process, *, note: str, now: datetime) -> None:
     pipeline.plan_tasks(
         [
@@ -80,7 +90,7 @@ def _plan_callback(process: Process, *, note: str, now: datetime) -> None:
 
 def _attempt(event: Event) -> CallAttempt:
     return CallAttempt.objects.select_related(
-        "process", "process__lead_event", "process__agent", "agent"
+        "process", "process__lead_event", "process__lead_event__deal", "process__agent", "agent"
     ).get(id=UUID(event.data["attempt_id"]))
 
 

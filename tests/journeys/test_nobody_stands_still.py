@@ -13,7 +13,7 @@ from filiera.capture import commands, queue
 from filiera.capture.models import Submission
 from filiera.contacts.models import Contact
 from filiera.journeys import lead_in
-from filiera.pipeline.models import Activity
+from filiera.pipeline.models import Activity, Deal
 from filiera.platform.models import EndpointHealth
 from tests import leads
 from tests.routing.conftest import Calling, calling, pbx
@@ -149,6 +149,27 @@ def test_a_lead_for_whom_nobody_is_left_becomes_a_call_to_make_by_hand(
     with calling.scope():
         task = Activity.objects.get(status="planned")
         assert (task.title, task.type) == ("Chiamare", "chiamata")
+
+
+def test_a_lead_that_waited_belongs_to_who_picked_up(
+    calling: Calling, people: Any, run_jobs: Callable[[], int]
+) -> None:
+    calling.set_agent("102", user=people.bea)
+    calling.all_offline()
+    arrive(calling)
+    lead_in.drain(worker="test")
+    calling.place()
+    with calling.scope():
+        assert Deal.objects.get().owner_user is None
+    calling.move("102", to="online")
+    calling.make_due()
+    calling.place()
+    calling.wait_for_events("call.ended")
+    calling.deliver(*calling.posted)
+    run_jobs()
+    with calling.scope():
+        deal = Deal.objects.get()
+        assert (deal.owner_user, deal.contact.assigned_user) == (people.bea, people.bea)
 
 
 # A wrong number
