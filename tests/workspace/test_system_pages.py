@@ -11,7 +11,10 @@ from filiera.platform import brand_scope
 from filiera.platform.ids import new_id
 from filiera.platform.models import Event, JobRun, SystemLog
 
-NOW = datetime.now(UTC)
+
+def now() -> datetime:
+    """The moment of the test, not of its import: the suite runs for minutes, and a sign of life grows old."""
+    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ def waiting(vegliasi):
         return Event.objects.create(
             kind="call.failed",
             subject_id=new_id(),
-            at=NOW - timedelta(minutes=9),
+            at=now() - timedelta(minutes=9),
             last_error="KeyError: attempt_id",
         )
 
@@ -51,9 +54,9 @@ def test_a_house_without_a_worker_says_so_first(signed_in, ada):
 
 
 def test_signs_of_life_and_the_last_backup_are_told_in_words(signed_in, ada):
-    JobRun.objects.create(name="worker a:1", started_at=NOW, finished_at=NOW, status="alive")
+    JobRun.objects.create(name="worker a:1", started_at=now(), finished_at=now(), status="alive")
     JobRun.objects.create(
-        name="backup", started_at=NOW, finished_at=NOW, status="done", detail={"bytes": 12_400_000}
+        name="backup", started_at=now(), finished_at=now(), status="done", detail={"bytes": 12_400_000}
     )
     page = signed_in(ada).get("/system").content.decode()
     assert "Al lavoro" in page
@@ -87,7 +90,7 @@ def test_faults_of_the_log_are_shown_with_the_id_support_searches_for(signed_in,
         module="filiera.worker",
         message="Errore worker consumer",
         context={"brand_id": str(vegliasi.id), "request_id": "req-42"},
-        created_at=NOW,
+        created_at=now(),
     )
     page = signed_in(ada).get("/system").content.decode()
     assert "Errore worker consumer" in page
@@ -101,7 +104,7 @@ def test_carl_of_another_brand_sees_and_retries_none_of_it(signed_in, carl, vegl
         module="filiera.worker",
         message="Solo di Vegliasì",
         context={"brand_id": str(vegliasi.id)},
-        created_at=NOW,
+        created_at=now(),
     )
     client = signed_in(carl)
     page = client.get("/system").content.decode()
