@@ -60,8 +60,9 @@ def _visit(browser: Browser, house: House) -> tuple[float, list[str]]:
     page.goto(f"{base}/board", wait_until="load")
     if urlsplit(page.url).path != "/board":
         raise RuntimeError(f"the board sent us to {page.url}")
-    page.wait_for_function(f"({PAINT})() > 0")
-    found = float(page.evaluate(PAINT)), list(page.evaluate(SCRIPTS))
+    while (painted_ms := float(page.evaluate(PAINT))) < 0:  # the page's own policy forbids to wait inside it
+        page.wait_for_timeout(20)
+    found = painted_ms, list(page.evaluate(SCRIPTS))
     context.close()
     return found
 
