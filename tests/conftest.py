@@ -27,6 +27,9 @@ os.environ |= {
 }
 django.setup()
 
+# Kills real processes and waits for phones to settle: asked for by name, `FILIERA_FAULTS=1 pytest tests/faults`.
+collect_ignore = [] if os.environ.get("FILIERA_FAULTS") else ["faults"]
+
 
 __all__ = ["browser", "house"]
 
