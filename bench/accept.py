@@ -5,7 +5,8 @@ from itertools import repeat
 
 from bench import leads, load
 from bench.figures import Figure, verify
-from bench.house import WEB_PROCESSES, House, Machine, free_port, say, wait_until_answers
+from bench.house import WEB_PROCESSES, House, Machine, say, wait_until_answers
+from filiera.platform import ports
 
 STORED = "select count(*) from capture_submission where status = 'queued'"
 WARM_UP_S = 1.0
@@ -63,7 +64,7 @@ def q2(machine: Machine, seconds: float) -> list[Figure]:
 
 
 def _baseline(house: House, name: str, requests: Iterator[bytes], seconds: float) -> load.Measured:
-    port = free_port()
+    port = ports.free()
     url = house.urls.owner
     server = house.start(
         name, "-m", "bench.baselines.serve", name, str(port), BENCH_DATABASE_URL=url, BENCH_PORT=str(port)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from typing import Any
 import orjson
 import psycopg
 
-from filiera.platform import database
+from filiera.platform import database, ports
 
 ROOT = Path(__file__).parent.parent
 START_LIMIT_S = 180.0
@@ -71,7 +70,7 @@ class House:
 
     def start_web(self) -> None:
         """Start the web server with its two processes and wait until it answers."""
-        self.port = self.port or free_port()
+        self.port = self.port or ports.free()
         settings = {"FILIERA_PORT": str(self.port), "FILIERA_WEB_PROCESSES": str(WEB_PROCESSES)}
         web = self.start("web", "-m", "filiera.cli", "web", **settings)
         wait_until_answers(f"http://127.0.0.1:{self.port}/health", web, self.log_of("web"))
@@ -207,12 +206,6 @@ def send_json(url: str, body: Mapping[str, Any], method: str = "POST") -> Any:
     )
     with urllib.request.urlopen(request, timeout=30) as response:
         return orjson.loads(response.read())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

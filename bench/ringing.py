@@ -9,7 +9,8 @@ import psycopg
 from bench import leads, load
 from bench.figures import Figure, percentile, verify
 from bench.furnish_keys import CLOUDTALK_KEY, WEBHOOK_TOKEN
-from bench.house import House, Machine, free_port, get_json, say, wait_until_answers
+from bench.house import House, Machine, get_json, say, wait_until_answers
+from filiera.platform import ports
 
 PER_SECOND = 50
 AGENTS = 50
@@ -62,7 +63,7 @@ def q4(machine: Machine, seconds: float) -> list[Figure]:
 
 def _provider(house: House) -> str:
     """Start the simulated provider and furnish the house with an account there; return its address."""
-    port, house.port = free_port(), free_port()
+    port, house.port = ports.free(), ports.free()
     url = f"http://127.0.0.1:{port}"
     facts = house.furnish(
         agents=AGENTS,

@@ -16,8 +16,8 @@ import orjson
 import psycopg
 
 from bench.furnish_keys import CLOUDTALK_KEY, WEBHOOK_TOKEN
-from bench.house import ROOT, end, free_port, get_json, send_json, wait_until_answers
-from filiera.platform import database
+from bench.house import ROOT, end, get_json, send_json, wait_until_answers
+from filiera.platform import database, ports
 
 MISBEHAVIOUR = {
     "time_scale": 20.0,
@@ -73,7 +73,7 @@ class Living:
 def living(*, agents: int = 12, knobs: dict[str, Any] | None = None, **env: str) -> Iterator[Living]:
     """Start everything on free ports and take all of it away at the end."""
     home = Path(tempfile.mkdtemp(prefix="filiera-faults-"))
-    port, provider_port = free_port(), free_port()
+    port, provider_port = ports.free(), ports.free()
     cloudtalk = f"http://127.0.0.1:{provider_port}"
     callers = ("FILIERA_", "DATABASE_URL")
     ours = {name: value for name, value in os.environ.items() if not name.startswith(callers)} | {
@@ -117,10 +117,8 @@ def living(*, agents: int = 12, knobs: dict[str, Any] | None = None, **env: str)
                 {"cloudtalk": {"accounts": [_account(facts, port)], "knobs": MISBEHAVIOUR | (knobs or {})}}
             )
         )
-        ports = ("--cloudtalk-port", str(provider_port))
-        simulators = _start(
-            stack, ours, home / "simulators.log", "filiera.simulators", "--config", str(config), *ports
-        )
+        arguments = ("--config", str(config), "--cloudtalk-port", str(provider_port))
+        simulators = _start(stack, ours, home / "simulators.log", "filiera.simulators", *arguments)
         wait_until_answers(f"{cloudtalk}/_sim/knobs", simulators, home / "simulators.log")
         yield Living(home, _urls(home, ours), ours, port, facts, cloudtalk, up, logs)
 

@@ -45,11 +45,13 @@ def up(
     also: Sequence[supervisor.Process] = (),
     logs: Path | None = None,
     before: Callable[[], None] = lambda: None,
+    is_ready: Callable[[], bool] = lambda: True,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run everything until SIGINT or SIGTERM: database, migrations, then `before`, then worker and web server.
 
-    `also` are further processes, started first and ended last. `on_ready` is called once every part works.
+    `also` are further processes, started first and ended last. `on_ready` is called once every part works,
+    `is_ready` saying so of the further ones.
     Raises CannotStart, DatabaseTrouble.
     """
     host, port = address()
@@ -68,7 +70,7 @@ def up(
                 processes,
                 logs=logs,
                 every_second=lambda: _keep_database(home),
-                is_ready=lambda: is_healthy(f"http://{_reachable(host)}:{port}/health"),
+                is_ready=lambda: is_healthy(f"http://{_reachable(host)}:{port}/health") and is_ready(),
                 on_ready=on_ready,
             )
         finally:

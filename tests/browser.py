@@ -1,20 +1,19 @@
 """A browser, and a house to look at: the real web server over a database of its own, with a morning in it."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from filiera.platform import ports
 from tests import chromium
 from tests.database import HOME, ROOT, fresh_database
 from tests.workspace.seed import PASSWORD
@@ -86,9 +85,7 @@ def browser() -> Iterator[Browser]:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """The web server over a fresh database with a morning of leads."""
     home = tmp_path_factory.mktemp("home")
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = ports.free()
     with fresh_database("pages") as urls:
         environment = {
             **os.environ,

@@ -2,16 +2,15 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from filiera import serving
 from filiera.platform import home as homes
+from filiera.platform import ports as local_ports
 from filiera.platform import supervisor
 from filiera.platform.console import gettext as _
 from filiera.platform.console import say
@@ -66,6 +65,7 @@ def run(*, traffic: bool = False) -> None:
             also=_beside(home, ports, config_path, facts_path, traffic=traffic),
             logs=homes.subfolder(home, "logs"),
             before=seed,
+            is_ready=lambda: _simulators_answer(ports["mailbox"]),
             on_ready=ready,
         )
     finally:
@@ -86,25 +86,20 @@ def _beside(
 
 
 def _simulator_ports(first: int) -> dict[str, int]:
-    """Return five ports in a row after the product's, or whatever is free when one of them is taken."""
-    wanted = {name: first + index for index, name in enumerate(SIMULATORS)}
-    return (
-        wanted
-        if all(port <= LAST_PORT and _is_free(port) for port in wanted.values())
-        else {name: _any_free() for name in SIMULATORS}
-    )
+    """Return five ports in a row after the product's, or five others when one of them is taken."""
+    wanted = range(first, first + len(SIMULATORS))
+    if wanted[-1] > LAST_PORT or not all(map(local_ports.is_free, wanted)):
+        first = local_ports.free(len(SIMULATORS))
+    return {name: first + index for index, name in enumerate(SIMULATORS)}
 
 
-def _is_free(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def _any_free() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _simulators_answer(mailbox_port: int) -> bool:
+    """Return whether all simulators listen; the mailbox is the last to do so."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{mailbox_port}/_sim/knobs", timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def _trust_the_simulated_marketplace(home: Path, port: int) -> None:

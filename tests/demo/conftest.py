@@ -4,19 +4,17 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 
-from filiera.platform import database
+from filiera.platform import database, ports
 
 START_LIMIT_S = 300.0
 STOP_LIMIT_S = 60.0
@@ -32,7 +30,7 @@ class Demo:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.facts: dict[str, Any] = {}
-        self._port = free_port()
+        self._port = ports.free()
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -149,10 +147,3 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     finally:
         running.stop()
         database.destroy(running.home)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

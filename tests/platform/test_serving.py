@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from filiera import cli, serving
-from filiera.platform import database
+from filiera.platform import database, ports
 from tests import database as test_database
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,9 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path.mkdir(mode=0o700)
     monkeypatch.setenv("FILIERA_HOME", str(path))
     monkeypatch.setenv("FILIERA_LANG", "it")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("FILIERA_PORT", str(probe.getsockname()[1]))
+    monkeypatch.setenv("FILIERA_PORT", str(ports.free()))
     yield path
     database.destroy(path)
 
