@@ -117,8 +117,10 @@ def test_a_new_contact_of_gohighlevel_is_answered_with_the_call_that_started(
 
     def ask() -> dict[str, Any] | None:
         answer = httpx.post(source["url"], content=body, headers=source["request_headers"], timeout=10)
-        assert answer.status_code in (200, 202), answer.text  # 202: not certain within two seconds (ROU-58)
-        return dict(answer.json()) if answer.status_code == 200 else None
+        # Not certain within two seconds (ROU-58), or all agents still in earlier calls: it goes on by itself.
+        waits = answer.status_code == 202 or answer.json().get("error") == "NO_AGENTS_AVAILABLE"
+        assert waits or answer.status_code == 200, answer.text
+        return None if waits else dict(answer.json())
 
     said = eventually(ask)
     assert said is not None
