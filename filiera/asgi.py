@@ -6,18 +6,21 @@ from filiera.wsgi import application as django  # first: it sets Django up
 
 from filiera.capture.accept import AcceptPath  # isort: skip
 from filiera.journeys.ghl import NewContactDoor  # isort: skip
+from filiera.routing.webhooks import EventDoor  # isort: skip
 from filiera.workspace.live import application as live  # isort: skip
 from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope  # isort: skip
 
 accept = AcceptPath()
 new_contact = NewContactDoor(accept)
+events = EventDoor()
 pages = WSGIMiddleware(django, workers=10)  # type: ignore[arg-type]
 
 
 async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Send a request to the first that handles its path."""
     if scope["type"] == "lifespan":
-        return await accept.lifespan(receive, send)
+        await accept.lifespan(receive, send)
+        return await events.close()
     if scope["type"] != "http":
         return None
     path = scope["path"]
@@ -25,6 +28,8 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
         return await new_contact(scope, receive, send)
     if accept.handles(path):
         return await accept(scope, receive, send)
+    if events.handles(path):
+        return await events(scope, receive, send)
     if path == "/live":
         return await live(scope, receive, send)
 

@@ -1,13 +1,20 @@
-"""The resident process: takes leads in as they arrive, runs jobs, and says that it lives."""
+"""The resident process: takes leads in as they arrive, places calls, runs jobs, and says that it lives.
+
+What has to happen at once has a thread that is woken by the commit that made the work, and looks again from time to
+time for what a lost wake-up or a crash left behind. Everything else is a job.
+"""
 
 import asyncio
 import logging
 import signal
 import socket
 import threading
+import time
+from collections.abc import Callable
 from datetime import datetime
 from os import getpid
 from typing import Any, cast
+from uuid import UUID
 
 import django
 
@@ -20,12 +27,14 @@ from django.db import close_old_connections, connections  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from procrastinate.contrib.django.django_connector import DjangoConnector  # noqa: E402
 from procrastinate.exceptions import ConnectorException  # noqa: E402
+from psycopg import sql  # noqa: E402
 from psycopg_pool import PoolTimeout  # noqa: E402
 
 from filiera.capture import queue  # noqa: E402
 from filiera.journeys import lead_in  # noqa: E402
 from filiera.platform import jobs  # noqa: E402
 from filiera.platform.models import JobRun  # noqa: E402
+from filiera.routing import desk, wake  # noqa: E402
 
 log = logging.getLogger("filiera.worker")
 
@@ -33,6 +42,9 @@ JOB_CONCURRENCY = 20
 HEARTBEAT_S = 10
 RECONNECT_S = 0.5
 LEAD_ARRIVED = "filiera_lead"
+CALLS_SWEEP_S = 5.0
+EVENTS_SWEEP_S = 30.0
+EVENTS_TOGETHER_S = 0.1  # a moment in which a provider's events gather, to be applied together
 
 
 def run() -> None:
@@ -42,10 +54,13 @@ def run() -> None:
 
 async def _run() -> None:
     stopping = threading.Event()
-    leads = threading.Thread(target=_take_leads, args=(stopping,), name="leads")
+    residents = [
+        threading.Thread(target=_reside, args=(work, stopping), name=name)
+        for name, work in (("leads", _take_leads), ("calls", _place_calls), ("events", _read_events))
+    ]
     heart = threading.Thread(target=_beat, args=(stopping,), name="heartbeat", daemon=True)
-    leads.start()
-    heart.start()
+    for thread in (*residents, heart):
+        thread.start()
     worker = asyncio.create_task(_run_jobs())
     loop = asyncio.get_running_loop()
 
@@ -62,7 +77,8 @@ async def _run() -> None:
         log.info("The worker stops: what it holds is finished first.")
     finally:
         stopping.set()
-        await asyncio.to_thread(leads.join)
+        for thread in residents:
+            await asyncio.to_thread(thread.join)
 
 
 async def _run_jobs() -> None:
@@ -89,17 +105,13 @@ async def _run_jobs() -> None:
         await asyncio.sleep(RECONNECT_S)
 
 
-def _take_leads(stopping: threading.Event) -> None:
-    """Take leads in as they arrive; a sweep finds what a lost wake-up left behind (CAP-42)."""
-    name = f"{socket.gethostname()}:{getpid()}"
+def _reside(work: Callable[[threading.Event], None], stopping: threading.Event) -> None:
+    """Do a resident's work until the worker stops, also across restarts of the database."""
     while not stopping.is_set():
         try:
-            with _listening() as ears:
-                while not stopping.is_set():
-                    lead_in.drain(worker=name, stopping=stopping.is_set)
-                    _wait_for_arrival(ears, stopping)
+            work(stopping)
         except (psycopg.OperationalError, django.db.OperationalError, django.db.InterfaceError) as error:
-            log.warning("The database is away, leads wait in it: %s", error)
+            log.warning("The database is away, work waits in it: %s", error)
             stopping.wait(RECONNECT_S)
         except Exception:
             log.exception("Errore worker consumer")
@@ -108,7 +120,51 @@ def _take_leads(stopping: threading.Event) -> None:
             connections.close_all()
 
 
-def _listening() -> psycopg.Connection[Any]:
+def _take_leads(stopping: threading.Event) -> None:
+    """Take leads in as they arrive; a sweep finds what a lost wake-up left behind (CAP-42)."""
+    name = f"{socket.gethostname()}:{getpid()}"
+    with _listening(LEAD_ARRIVED) as ears:
+        while not stopping.is_set():
+            lead_in.drain(worker=name, stopping=stopping.is_set)
+            limit_s = min(
+                settings.QUEUE_SWEEP_S, queue.seconds_to_next(timezone.now(), settings.QUEUE_SWEEP_S)
+            )
+            _hear(ears, stopping, limit_s)
+
+
+def _place_calls(stopping: threading.Event) -> None:
+    """Place the calls of each brand that is named, and every few seconds of each that has some due."""
+    phones = desk.CallDesk()
+    try:
+        with _listening(wake.CALLS) as ears:
+            sweep_at = 0.0
+            while not stopping.is_set():
+                if time.monotonic() >= sweep_at:
+                    phones.ring(wake.brands_with_calls(timezone.now()))
+                    close_old_connections()
+                    sweep_at = time.monotonic() + CALLS_SWEEP_S
+                phones.ring(_hear(ears, stopping, sweep_at - time.monotonic()))
+    finally:
+        phones.close()
+
+
+def _read_events(stopping: threading.Event) -> None:
+    """Apply the provider's events of each brand that is named, and from time to time of all."""
+    with _listening(wake.EVENTS) as ears:
+        sweep_at = 0.0
+        told: set[UUID] = set()
+        while not stopping.is_set():
+            if time.monotonic() >= sweep_at:
+                told = set(wake.brands())
+                sweep_at = time.monotonic() + EVENTS_SWEEP_S
+            desk.read_events(told, stopping=stopping.is_set)
+            close_old_connections()
+            told = _hear(ears, stopping, sweep_at - time.monotonic())
+            if told:
+                stopping.wait(EVENTS_TOGETHER_S)
+
+
+def _listening(channel: str) -> psycopg.Connection[Any]:
     """Return a connection that hears of arrivals. It listens before the first look, so that none falls between."""
     parameters = connections["default"].get_connection_params()
     parameters.pop("pool", None)
@@ -120,18 +176,17 @@ def _listening() -> psycopg.Connection[Any]:
         },
         autocommit=True,
     )
-    ears.execute(f"listen {LEAD_ARRIVED}")
+    ears.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
     return ears
 
 
-def _wait_for_arrival(ears: psycopg.Connection[Any], stopping: threading.Event) -> None:
-    """Return when a lead arrives, the sweep or a delayed retry is due, or the worker stops."""
-    waited_s, pause_s = 0.0, 1.0
-    limit_s = min(settings.QUEUE_SWEEP_S, queue.seconds_to_next(timezone.now(), settings.QUEUE_SWEEP_S))
-    while waited_s < limit_s and not stopping.is_set():
-        for _ in ears.notifies(timeout=min(pause_s, limit_s - waited_s), stop_after=1):
-            return
-        waited_s += pause_s
+def _hear(ears: psycopg.Connection[Any], stopping: threading.Event, limit_s: float) -> set[UUID]:
+    """Wait until somebody wakes us, for `limit_s` at most or until the worker stops; return the brands named."""
+    ends_at = time.monotonic() + limit_s
+    while not stopping.is_set() and (left_s := ends_at - time.monotonic()) > 0:
+        if heard := list(ears.notifies(timeout=min(left_s, 1.0), stop_after=1)):
+            return {UUID(notice.payload) for notice in heard if notice.payload}
+    return set()
 
 
 def _beat(stopping: threading.Event) -> None:

@@ -46,6 +46,29 @@ def insert(
         return cursor.fetchall() if returning else []
 
 
+def update(model: type[Model], columns: Sequence[str], instances: Sequence[Model]) -> None:
+    """Write these columns of rows that were changed in memory, with one statement whatever their number.
+
+    `columns` are attribute names, as for `insert`; rows are found by their `id`.
+    """
+    if not instances:
+        return
+    fields = {field.attname: field for field in model._meta.concrete_fields}
+    statement = sql.SQL(
+        "update {table} as kept set {changes} from jsonb_array_elements(%s::jsonb) as row where kept.id = {id}"
+    ).format(
+        table=sql.Identifier(model._meta.db_table),
+        changes=sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(str(fields[name].column)), _read(place, fields[name]))
+            for place, name in enumerate(columns, start=1)
+        ),
+        id=_read(0, fields["id"]),
+    )
+    rows = [[row.pk, *(getattr(row, name) for name in columns)] for row in instances]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [orjson.dumps(rows, default=str).decode()])
+
+
 def _read(place: int, field: "Field[Any, Any]") -> sql.Composable:
     """The SQL that reads one value out of a row's JSON array, as the type of its column."""
     declared = field.db_type(connection)

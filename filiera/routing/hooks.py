@@ -8,7 +8,7 @@ most what is not known yet.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,7 +16,6 @@ from uuid import UUID
 
 import orjson
 from django.db import OperationalError, transaction
-from django.db.models import Q
 
 from filiera.platform import brand_scope
 from filiera.platform.ids import new_id
@@ -84,13 +83,14 @@ def read(body: Mapping[str, Any]) -> Signal:
     """Read an event's body, whatever names its fields have; an event we do not know keeps its own name."""
 
     def value(field: str) -> Any:
-        return next((body[name] for name in _ALIASES[field] if body.get(name) is not None), None)
+        found = next((body[name] for name in _ALIASES[field] if body.get(name) is not None), None)
+        return found.replace("\0", "") if isinstance(found, str) else found  # no column of ours takes a NUL
 
     event = str(value("event") or "").strip().lower()
     event = _EVENT_NAMES.get(event.replace(" ", "_"), event)
     agent_id = value("agent_id")
     if agent_id is None and event == STATUS:
-        agent_id = body.get("id")
+        agent_id = str(body.get("id") or "").replace("\0", "")
     recording = str(value("recording_url") or "")
     return Signal(
         event=event,
@@ -113,7 +113,7 @@ def external_id(body: bytes, signal: Signal | None, *, now: datetime) -> str:
     if signal is not None and signal.event == STATUS:
         return f"{STATUS}:{new_id()}"
     if signal is not None and signal.event and (signal.call_uuid or signal.call_id):
-        return f"{signal.event}:{signal.call_uuid or signal.call_id}"
+        return f"{signal.event[:64]}:{signal.call_uuid or signal.call_id}"
     return f"{hashlib.sha256(body).hexdigest()}:{int(now.timestamp()) // SAME_BODY_S}"
 
 
@@ -127,131 +127,160 @@ def parse(body: bytes) -> Signal | None:
 
 
 def handle_waiting(brand_id: UUID, *, now: Callable[[], datetime]) -> int:
-    """Apply the brand's stored events, oldest first, those of one call together; returns how many.
-
-    Each call's events are one short transaction, so that no two locks are ever held together.
-    """
+    """Apply the brand's stored events, oldest first, a batch in one transaction; returns how many."""
     handled = 0
     while True:
         with brand_scope.use(brand_id):
-            waiting = list(
-                Received.objects.filter(provider=PROVIDER, handled_at__isnull=True)
-                .order_by("received_at", "id")
-                .values_list("id", "body")[:BATCH]
-            )
-        if not waiting:
+            taken = _handle_batch(now())
+        handled += taken
+        if taken < BATCH:
             return handled
-        groups: dict[str, list[UUID]] = {}
-        for received_id, body in waiting:
-            signal = parse(bytes(body))
-            key = (signal.call_uuid or signal.call_id or signal.agent_id) if signal else ""
-            groups.setdefault(key or str(received_id), []).append(received_id)
-        for received_ids in groups.values():
-            with brand_scope.use(brand_id):
-                handled += _handle_together(received_ids, now=now())
 
 
-def _handle_together(received_ids: Sequence[UUID], *, now: datetime) -> int:
-    """Apply events that belong together; again, or beside another process that does it, changes nothing."""
-    mine = list(
+def _handle_batch(now: datetime) -> int:
+    """Apply a batch of events; beside another process that does it too, each is applied by one of the two."""
+    waiting = list(
         Received.objects.select_for_update(no_key=True, skip_locked=True)
-        .filter(id__in=received_ids, handled_at__isnull=True)
-        .order_by("received_at", "id")
+        .filter(provider=PROVIDER, handled_at__isnull=True)
+        .order_by("received_at", "id")[:BATCH]
     )
-    faults = {}
-    for received in mine:
-        try:
-            with transaction.atomic():
-                fault = _apply(received, now=now)
-        except OperationalError:
-            raise  # the database: all of it comes again
-        except Exception as trouble:  # one event that we cannot read must not stop the others
-            log.exception("event %s", received.id)
-            fault = f"{type(trouble).__name__}: {trouble}"
-        if fault:
-            faults[received.id] = fault[:2000]
-    Received.objects.filter(id__in=[received.id for received in mine]).update(handled_at=now)
-    for received_id, fault in faults.items():
-        Received.objects.filter(id=received_id).update(last_error=fault)
-    return len(mine)
+    of_agents, of_calls = [], []
+    for received in waiting:
+        signal = parse(bytes(received.body))
+        if signal is None:
+            received.last_error = "not a JSON object"
+        elif signal.event == STATUS:
+            of_agents.append((received, signal))
+        elif signal.direction != "incoming":
+            of_calls.append((received, signal))
+    _apply_or_isolate(_change_status, of_agents, now)
+    _apply_or_isolate(_tell_calls, of_calls, now)
+    Received.objects.filter(id__in=[received.id for received in waiting]).update(handled_at=now)
+    for received in waiting:
+        if received.last_error:
+            Received.objects.filter(id=received.id).update(last_error=received.last_error)
+    return len(waiting)
 
 
-def _apply(received: Received, *, now: datetime) -> str:
-    """Apply one event; returns what is wrong with it, "" when nothing is."""
-    signal = parse(bytes(received.body))
-    if signal is None:
-        return "not a JSON object"
-    if signal.event == STATUS:
-        _change_status(signal, at=received.received_at, now=now)
-    else:
-        _tell_call(signal, at=received.received_at, now=now)
-    return ""
+Told = Sequence[tuple[Received, Signal]]
 
 
-def _change_status(signal: Signal, *, at: datetime, now: datetime) -> None:
-    agent = (
-        Agent.objects.select_for_update(no_key=True).filter(provider_agent_id=signal.agent_id).first()
-        if signal.agent_id and signal.status
-        else None
-    )
-    if agent is not None and outcomes.set_status(agent, signal.status, at=at):
-        outcomes.wake_waiting(1, now=now)
-
-
-def _tell_call(signal: Signal, *, at: datetime, now: datetime) -> None:
-    attempt = None if signal.direction == "incoming" else _attempt_of(signal, at=at)
-    if attempt is None:
-        log.debug("%s is about no call of ours", signal.event)
+def _apply_or_isolate(apply: Callable[[Told, datetime], None], told: Told, now: datetime) -> None:
+    """Apply events together; where that fails, in halves, until the one that cannot be applied stands alone."""
+    if not told:
         return
-    log.debug("%s tells about attempt %s", signal.event, attempt.id)
-    if (signal.call_uuid and attempt.call_uuid is None) or (signal.call_id and attempt.call_id is None):
-        outcomes.bind(attempt.id, call_uuid=signal.call_uuid, call_id=signal.call_id)
-    match signal.event:
-        case "call.started" | "call.ringing":
-            outcomes.rings(attempt.id, now=now)
-        case "call.answered":
-            outcomes.agent_answered(attempt.id, now=now)
-        case "call.ended":
-            outcomes.ended(
-                attempt.id,
-                talking_seconds=signal.talking_seconds or 0,
-                agent_picked_up=True if signal.talking_seconds else None,
-                at=at,
-                now=now,
-                recording_url=signal.recording_url,
-            )
-        case "recording.uploaded" if signal.recording_url:
-            CallAttempt.objects.filter(id=attempt.id).update(recording_url=signal.recording_url)
+    try:
+        with transaction.atomic():
+            apply(told, now)
+    except OperationalError:
+        raise  # the database: all of it comes again
+    except Exception as trouble:
+        if len(told) > 1:
+            middle = len(told) // 2
+            _apply_or_isolate(apply, told[:middle], now)
+            _apply_or_isolate(apply, told[middle:], now)
+            return
+        ((received, _signal),) = told
+        log.exception("event %s", received.id)
+        received.last_error = f"{type(trouble).__name__}: {trouble}"[:2000]
 
 
-def _attempt_of(signal: Signal, *, at: datetime) -> CallAttempt | None:
-    """Return the attempt an event is about: the one its ids are bound to, else the one it can only be.
+def _change_status(told: Told, now: datetime) -> None:
+    known = Agent.objects.filter(provider_agent_id__in=[signal.agent_id for _received, signal in told])
+    agents = {agent.provider_agent_id: agent for agent in known.select_for_update(no_key=True).order_by("id")}
+    for received, signal in told:
+        agent = agents.get(signal.agent_id)
+        if agent and signal.status and outcomes.set_status(agent, signal.status, at=received.received_at):
+            outcomes.wake_waiting(1, now=now)
 
-    That is a call to the same number by the same agent, asked for at most two minutes before and not bound yet; the
-    end of one may come as late as people talk. When the event names no agent, only one such call may be under way.
-    """
-    bound = Q()
-    if signal.call_uuid:
-        bound |= Q(call_uuid=signal.call_uuid)
-    if signal.call_id:
-        bound |= Q(call_id=signal.call_id)
-    if bound:
-        found = CallAttempt.objects.filter(bound).first()
-        if found is not None:
-            return found
-    if not signal.external_number:
-        return None
-    within = TALK_AT_MOST if signal.event == ENDED else BIND_WITHIN
-    unbound = CallAttempt.objects.filter(
-        number_e164=signal.external_number,
-        requested_at__gte=at - within,
-        requested_at__lte=at + CLOCKS,
-        call_uuid__isnull=True,
-        call_id__isnull=True,
-    ).exclude(state__in=[CallAttempt.State.REFUSED])
-    if signal.agent_id:
-        return (
-            unbound.filter(agent__provider_agent_id=signal.agent_id).order_by("-requested_at", "-id").first()
-        )
-    under_way = list(unbound.filter(ended_at__isnull=True)[:2])
-    return under_way[0] if len(under_way) == 1 else None
+
+def _tell_calls(told: Told, now: datetime) -> None:
+    """Tell calls what events say of them: their rows are locked once, and written once, for all of these events."""
+    with outcomes.Calls(now=now, attempts=_meant_by(told)) as calls:
+        book = _Book(calls.attempts.values())
+        for received, signal in told:
+            at = received.received_at
+            attempt = book.attempt_of(signal, at=at)
+            if attempt is None:
+                log.debug("%s is about no call of ours", signal.event)
+                continue
+            log.debug("%s tells about attempt %s", signal.event, attempt.id)
+            calls.bind(attempt.id, call_uuid=signal.call_uuid, call_id=signal.call_id)
+            book.enter(attempt)
+            match signal.event:
+                case "call.started" | "call.ringing":
+                    calls.rings(attempt.id)
+                case "call.answered":
+                    calls.agent_answered(attempt.id)
+                case "call.ended":
+                    calls.ended(
+                        attempt.id,
+                        talking_seconds=signal.talking_seconds or 0,
+                        agent_picked_up=True if signal.talking_seconds else None,
+                        at=at,
+                        recording_url=signal.recording_url,
+                    )
+                case "recording.uploaded" if signal.recording_url:
+                    calls.recorded(attempt.id, signal.recording_url)
+
+
+def _meant_by(told: Told) -> set[UUID]:
+    """Return the attempts that events can be about: those with their ids, and the unbound ones to their numbers."""
+    signals = [signal for _received, signal in told]
+    earliest = min(received.received_at for received, _signal in told)
+    meant = [
+        CallAttempt.objects.filter(call_uuid__in={signal.call_uuid for signal in signals} - {""}),
+        CallAttempt.objects.filter(call_id__in={signal.call_id for signal in signals} - {""}),
+        CallAttempt.objects.filter(
+            number_e164__in={signal.external_number for signal in signals} - {""},
+            requested_at__gte=earliest - TALK_AT_MOST,
+            call_uuid__isnull=True,
+            call_id__isnull=True,
+        ),
+    ]
+    # One statement for each index: the planner would rather read all attempts than combine the three.
+    return {attempt_id for attempts in meant for attempt_id in attempts.values_list("id", flat=True)}
+
+
+class _Book:
+    """Some attempts, found by the provider's ids and by number."""
+
+    def __init__(self, attempts: Iterable[CallAttempt]) -> None:
+        self._by_uuid: dict[str, CallAttempt] = {}
+        self._by_id: dict[str, CallAttempt] = {}
+        self._by_number: dict[str, list[CallAttempt]] = {}
+        for attempt in attempts:
+            self.enter(attempt)
+            self._by_number.setdefault(attempt.number_e164, []).append(attempt)
+
+    def enter(self, attempt: CallAttempt) -> None:
+        """Note the ids that an attempt is bound to by now."""
+        if attempt.call_uuid:
+            self._by_uuid[attempt.call_uuid] = attempt
+        if attempt.call_id:
+            self._by_id[attempt.call_id] = attempt
+
+    def attempt_of(self, signal: Signal, *, at: datetime) -> CallAttempt | None:
+        """Return the attempt an event is about: the one its ids are bound to, else the one it can only be.
+
+        That is a call to the same number by the same agent, asked for at most two minutes before and not bound yet;
+        the end of one may come as late as people talk. When the event names no agent, only one such call may be
+        under way.
+        """
+        bound = self._by_uuid.get(signal.call_uuid) or self._by_id.get(signal.call_id)
+        if bound is not None:
+            return bound
+        within = TALK_AT_MOST if signal.event == ENDED else BIND_WITHIN
+        unbound = [
+            attempt
+            for attempt in self._by_number.get(signal.external_number, ())
+            if attempt.call_uuid is None
+            and attempt.call_id is None
+            and at - within <= attempt.requested_at <= at + CLOCKS
+            and attempt.state != CallAttempt.State.REFUSED
+        ]
+        if signal.agent_id:
+            unbound = [attempt for attempt in unbound if attempt.agent.provider_agent_id == signal.agent_id]
+            return max(unbound, key=lambda attempt: (attempt.requested_at, attempt.id), default=None)
+        under_way = [attempt for attempt in unbound if attempt.ended_at is None]
+        return under_way[0] if len(under_way) == 1 else None

@@ -1,25 +1,28 @@
-"""What becomes of a call: the provider's answers, its events and its lists all end here, under the rows' locks.
+"""What becomes of calls: the provider's answers, its events and its lists all end here, under the rows' locks.
 
-Every function runs in an open brand scope, may be told the same thing twice, in any order, and then changes nothing.
-The process is locked before the attempt, always, so that an answer and an event about one call take turns.
+`Calls` takes any number of them together: their rows are locked, changed in memory by plain rules, and written with a
+fixed number of statements. It is used in an open brand scope; whatever it is told may come twice and in any order, and
+then changes nothing. Processes are locked before attempts, always, so that an answer and an event about one call take
+turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import groupby
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
 from django.conf import settings
 from django.db import connection
-from django.db.models import F
 from django.utils.translation import gettext_noop
 
 from filiera.identity.models import Brand
-from filiera.platform import brand_scope, events, live
+from filiera.platform import brand_scope, bulk, events, live
 from filiera.routing import alerts, codes, rules, tracking, wake
 from filiera.routing.cloudtalk import (
     AgentBusy,
@@ -43,11 +46,416 @@ UNDECIDED = (State.REQUESTED, State.ACCEPTED, State.UNKNOWN, State.RINGING)
 RETRY_SOON = timedelta(seconds=5)
 ANSWERED_CHECK = timedelta(minutes=3)
 _MESSAGE_LIMIT = 500
+# What changes of a row after it was made.
+_PROCESS_COLUMNS: Final = (
+    *("state", "due_at", "round", "delays_used", "attempts", "success", "final_status", "processing_time_ms"),
+    *("steps", "agent_id", "error_code", "error_message", "answered_at", "completed_at"),
+)
+_ATTEMPT_COLUMNS: Final = (
+    *(
+        "requested_at",
+        "http_status",
+        "state",
+        "error_code",
+        "error_message",
+        "check_at",
+        "call_uuid",
+        "call_id",
+    ),
+    *("agent_answered_at", "talking_seconds", "recording_url", "ended_at"),
+)
 
 
 def ring_window() -> timedelta:
     """How long an accepted call may ring the agent, with a margin for the provider's events."""
     return timedelta(seconds=settings.ROUTING_RING_S + settings.ROUTING_RING_MARGIN_S)
+
+
+class _Happened(NamedTuple):
+    at: datetime
+    kind: str
+    process_id: UUID
+    data: dict[str, Any]
+
+
+class Calls:
+    """Some calls under their locks; what is told of them is written when the `with` ends without an exception.
+
+    `attempts` names call attempts, which are locked with their processes; `processes` are rows that the caller has
+    locked or claimed. `now` is the moment of all of it.
+    """
+
+    def __init__(
+        self, *, now: datetime, attempts: Iterable[UUID] = (), processes: Iterable[Process] = ()
+    ) -> None:
+        self.now = now
+        self.processes = {process.id: process for process in processes}
+        self.attempts: dict[UUID, CallAttempt] = {}
+        self._changed: dict[UUID, CallAttempt | Process] = {}
+        self._happened: list[_Happened] = []
+        self._finished: list[UUID] = []
+        self._free_agents = 0
+        self._is_due = False
+        self._lock(set(attempts))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._write()
+
+    def _lock(self, attempt_ids: set[UUID]) -> None:
+        if not attempt_ids:
+            return
+        mine = CallAttempt.objects.filter(id__in=attempt_ids)
+        processes = Process.objects.select_for_update(no_key=True).filter(id__in=mine.values("process_id"))
+        self.processes |= {process.id: process for process in processes.order_by("id")}
+        attempts = mine.select_for_update(no_key=True, of=("self",)).select_related("agent").order_by("id")
+        self.attempts = {attempt.id: attempt for attempt in attempts}
+
+    def _write(self) -> None:
+        changed = self._changed.values()
+        bulk.update(CallAttempt, _ATTEMPT_COLUMNS, [row for row in changed if isinstance(row, CallAttempt)])
+        bulk.update(Process, _PROCESS_COLUMNS, [row for row in changed if isinstance(row, Process)])
+        for at, happened in groupby(self._happened, key=lambda one: one.at):
+            events.record_all([(one.kind, one.process_id, one.data) for one in happened], at=at)
+        if self._finished:
+            tracking.append_later(self._finished)
+        if self._free_agents:
+            wake_waiting(self._free_agents, now=self.now)
+        if self._is_due:
+            wake.place_calls_soon(brand_scope.current())
+        if self._changed:
+            live.announce("calls")
+
+    def _of(self, attempt_id: UUID) -> tuple[Process, CallAttempt]:
+        attempt = self.attempts[attempt_id]
+        return self.processes[attempt.process_id], attempt
+
+    def _keep(self, *rows: CallAttempt | Process) -> None:
+        self._changed |= {row.id: row for row in rows}
+
+    # The answer to a call request (ROU-67)
+
+    def never_asked(self, attempt_id: UUID) -> Process:
+        """Close an attempt whose request was never made; returns its process without the try."""
+        process, attempt = self._of(attempt_id)
+        self._end_attempt(attempt, State.FAILED, codes.NOT_SENT, "")
+        process.attempts = max(0, process.attempts - 1)
+        self._keep(process)
+        return process
+
+    def answered_request(
+        self, attempt_id: UUID, result: CallResult, *, sent_at: datetime | None = None
+    ) -> None:
+        """Take the provider's answer to a call request. What its events said meanwhile weighs more than the answer.
+
+        `sent_at` is when the request really left, if that was later than the attempt was stored: ringing counts
+        from it.
+        """
+        process, attempt = self._of(attempt_id)
+        self._keep(attempt)
+        if sent_at is not None and sent_at > attempt.requested_at:
+            attempt.requested_at = sent_at
+        is_first = attempt.http_status is None
+        if is_first:
+            attempt.http_status = result.http_status
+        if not is_first or attempt.state not in UNDECIDED or attempt.ended_at is not None:
+            return
+        match result:
+            case CallAccepted():
+                if attempt.state in (State.REQUESTED, State.UNKNOWN):
+                    attempt.state = State.ACCEPTED
+                attempt.check_at = attempt.requested_at + ring_window()
+                self._started(process, attempt, self.now)
+            case CallUnknown(message=message):
+                if attempt.state == State.REQUESTED:
+                    attempt.state = State.UNKNOWN
+                attempt.error_message = message[:_MESSAGE_LIMIT]
+                attempt.check_at = attempt.requested_at + ring_window()
+            case _ if attempt.state != State.REQUESTED:
+                pass  # an event has already shown that the phone rings
+            case AgentUnavailable(message=message):
+                self._refused(process, attempt, codes.AGENT_NOT_AVAILABLE, message)
+            case AgentBusy(message=message):
+                self._refused(process, attempt, codes.AGENT_BUSY, message)
+            case AgentUnknown(message=message):
+                set_status(attempt.agent, "", at=self.now)
+                condition = alerts.unknown_agent(attempt.agent_id)
+                alerts.open_alert(condition, {"agent": attempt.agent.name}, now=self.now)
+                self._refused(process, attempt, codes.AGENT_NOT_AVAILABLE, message)
+            case NumberRejected(message=message):
+                self._end_attempt(attempt, State.REFUSED, codes.INVALID_PHONE, message)
+                self.fail(process, codes.INVALID_PHONE, message, attempt=attempt)
+            case RateLimited(reset_at=reset_at):
+                self._end_attempt(attempt, State.REFUSED, codes.RATE_LIMITED, "")
+                self._take_back_try(process, until=reset_at or self.now + timedelta(seconds=60))
+            case KeyRejected(message=message):
+                self._end_attempt(attempt, State.REFUSED, codes.CALL_FAILED, message)
+                disable_connection(message, now=self.now)
+                self.fail(process, codes.CALL_FAILED, message, attempt=attempt)
+            case CallRefused(message=message):
+                self._end_attempt(attempt, State.REFUSED, codes.CALL_FAILED, message)
+                self.fail(process, codes.CALL_FAILED, message, attempt=attempt)
+            case NotSent(message=message):
+                self._end_attempt(attempt, State.FAILED, codes.NOT_SENT, message)
+                self._take_back_try(process, until=self.now + RETRY_SOON)
+
+    def _refused(self, process: Process, attempt: CallAttempt, code: str, message: str) -> None:
+        """Close an attempt that the agent could not take, and go on to the next agent at once."""
+        self._end_attempt(attempt, State.REFUSED, code, message)
+        self._next_try(process, code, message, attempt)
+
+    def _end_attempt(self, attempt: CallAttempt, state: str, code: str, message: str) -> None:
+        attempt.state, attempt.error_code, attempt.error_message = state, code, message[:_MESSAGE_LIMIT]
+        attempt.ended_at, attempt.check_at = self.now, None
+        self._keep(attempt)
+
+    # What its events and the lists of calls tell
+
+    def bind(self, attempt_id: UUID, *, call_uuid: str = "", call_id: str = "") -> None:
+        """Tie the provider's ids to an attempt, each once."""
+        _process, attempt = self._of(attempt_id)
+        if call_uuid and attempt.call_uuid is None:
+            attempt.call_uuid = call_uuid
+            self._keep(attempt)
+        if call_id and attempt.call_id is None:
+            attempt.call_id = call_id
+            self._keep(attempt)
+
+    def rings(self, attempt_id: UUID) -> None:
+        """The agent's phone rings: also what the answer to the request did not say."""
+        process, attempt = self._of(attempt_id)
+        if attempt.state in (State.REQUESTED, State.ACCEPTED, State.UNKNOWN) and attempt.ended_at is None:
+            attempt.state = State.RINGING
+            attempt.check_at = attempt.requested_at + ring_window()
+            self._keep(attempt)
+            self._started(process, attempt, self.now)
+
+    def agent_answered(self, attempt_id: UUID) -> None:
+        """The agent picked up and the customer is dialled: for this process the search for an agent is over."""
+        process, attempt = self._of(attempt_id)
+        if attempt.state not in UNDECIDED:
+            return
+        self._pick_up(process, attempt, self.now)
+        attempt.check_at = self.now + ANSWERED_CHECK if attempt.ended_at is None else None
+        if attempt.ended_at is not None:  # the end came first
+            self._record("call.ended", process, attempt)
+
+    def ended(
+        self,
+        attempt_id: UUID,
+        *,
+        talking_seconds: int,
+        agent_picked_up: bool | None,
+        at: datetime,
+        recording_url: str = "",
+    ) -> None:
+        """The call is over. `agent_picked_up` None: not known; then it is asked, or taken as no when nobody talked."""
+        process, attempt = self._of(attempt_id)
+        if attempt.state in (State.REFUSED, State.FAILED, State.MISSED):
+            return
+        if attempt.ended_at is not None and (attempt.state == State.ANSWERED or agent_picked_up is None):
+            return
+        self._keep(attempt)
+        attempt.ended_at = attempt.ended_at or at
+        attempt.talking_seconds = max(talking_seconds, attempt.talking_seconds or 0)
+        attempt.recording_url = recording_url or attempt.recording_url
+        if attempt.state == State.REQUESTED:
+            attempt.state = State.RINGING
+        if attempt.state in UNDECIDED:
+            self._started(process, attempt, self.now)
+        if attempt.state == State.ANSWERED or talking_seconds > 0 or agent_picked_up:
+            if attempt.state != State.ANSWERED:
+                self._pick_up(process, attempt, at)
+            attempt.check_at = None
+            self._record("call.ended", process, attempt)
+            self._may_be_free(attempt.agent)
+        elif agent_picked_up is None:
+            attempt.check_at = self.now  # the detail of the call says whose silence it was
+            self._is_due = True
+        else:
+            self._missed(process, attempt)
+
+    def recorded(self, attempt_id: UUID, recording_url: str) -> None:
+        """Keep where the conversation can be heard."""
+        _process, attempt = self._of(attempt_id)
+        attempt.recording_url = recording_url
+        self._keep(attempt)
+
+    def check_again(self, attempt_id: UUID, *, at: datetime) -> None:
+        """Ask about a call again at `at`, unless it needs no question any more."""
+        _process, attempt = self._of(attempt_id)
+        if attempt.check_at is not None:
+            attempt.check_at = at
+            self._keep(attempt)
+
+    def no_trace(self, attempt_id: UUID) -> None:
+        """Neither events, nor the list of calls, nor the agent's status show a call, and no phone can ring any more."""
+        process, attempt = self._of(attempt_id)
+        if attempt.state not in UNDECIDED or attempt.ended_at is not None:
+            return
+        if attempt.state in (State.ACCEPTED, State.RINGING):
+            attempt.ended_at = self.now
+            self._missed(process, attempt)
+        else:
+            self._end_attempt(attempt, State.FAILED, codes.CALL_FAILED, attempt.error_message)
+            self._next_try(process, codes.CALL_FAILED, attempt.error_message, attempt)
+
+    def give_up_on(self, attempt_id: UUID) -> None:
+        """Stop asking about a call that cannot be settled: it stays an attempt, and a person is told (ROU-46)."""
+        process, attempt = self._of(attempt_id)
+        if attempt.ended_at is not None and attempt.state == State.ANSWERED:
+            return
+        was_answered = attempt.state == State.ANSWERED
+        attempt.check_at, attempt.ended_at = None, attempt.ended_at or self.now
+        self._keep(attempt)
+        if was_answered:
+            self._record("call.ended", process, attempt)
+        else:
+            attempt.state, attempt.error_code = State.FAILED, codes.NOT_CONFIRMED
+            self._exhaust(process, codes.NOT_CONFIRMED, "", attempt)
+
+    def _pick_up(self, process: Process, attempt: CallAttempt, at: datetime) -> None:
+        attempt.state = State.ANSWERED
+        attempt.agent_answered_at = attempt.agent_answered_at or at
+        self._started(process, attempt, at)
+        process.state, process.due_at = Process.State.DONE, None
+        process.completed_at = process.completed_at or at
+        self._keep(process, attempt)
+        self._record("call.answered", process, attempt, at=at)
+
+    def _missed(self, process: Process, attempt: CallAttempt) -> None:
+        attempt.state, attempt.check_at = State.MISSED, None
+        self._keep(attempt)
+        self._record("call.missed", process, attempt)
+        self._may_be_free(attempt.agent)
+        self._next_try(process, codes.NOT_PICKED_UP, "", attempt)
+
+    def _may_be_free(self, agent: Agent) -> None:
+        """An agent may have got free: the lead that waits longest for one goes at once."""
+        self._free_agents += agent.last_status == rules.Status.ONLINE
+
+    # The process
+
+    def _started(self, process: Process, attempt: CallAttempt, at: datetime) -> None:
+        """A call of this process was accepted: the flag callStarted is true from here on."""
+        process.due_at, process.state, process.agent_id = None, Process.State.CALLING, attempt.agent_id
+        if process.success is not True:
+            process.success, process.final_status = True, codes.STARTED
+            process.error_code = process.error_message = ""
+            process.completed_at = at
+            _first_outcome(process, at)
+            process.steps = process.steps | {"callInitiation": {"success": True}}
+            self._record("call.started", process, attempt, at=at)
+            self._finished.append(process.id)
+        self._keep(process)
+
+    def _next_try(self, process: Process, code: str, message: str, attempt: CallAttempt) -> None:
+        """Go on to the next agent at once, or end the round after the third try."""
+        if process.state == Process.State.DONE:
+            return
+        if process.attempts < rules.MAX_TRIES:
+            process.state, process.due_at = Process.State.WAITING, self.now
+            process.error_code, process.error_message = code, message[:_MESSAGE_LIMIT]
+            self._keep(process)
+            self._is_due = True
+        else:
+            self.end_round(process, code, message, attempt=attempt)
+
+    def end_round(
+        self,
+        process: Process,
+        code: str,
+        message: str,
+        *,
+        attempt: CallAttempt | None = None,
+        may_retry: bool = True,
+    ) -> None:
+        """End the tries of this round: a delayed re-try follows (ROU-49), or a person has to call.
+
+        Agents who let it ring are no error: that ends with the visible task, unless others were busy (`may_retry`).
+        """
+        self._note_failure(process, code, message)
+        delays = settings.ROUTING_RETRY_DELAYS_S
+        retryable = code in codes.RETRYABLE or (
+            code == codes.NOT_PICKED_UP and process.attempts < rules.MAX_TRIES
+        )
+        due = None
+        if retryable and may_retry and process.delays_used < len(delays):
+            due = _in_working_hours(self.now + timedelta(seconds=delays[process.delays_used]))
+        if due is None:
+            self._exhaust(process, code, message, attempt)
+            return
+        process.state, process.due_at = Process.State.WAITING, due
+        process.round, process.delays_used, process.attempts = process.round + 1, process.delays_used + 1, 0
+
+    def fail(self, process: Process, code: str, message: str, *, attempt: CallAttempt | None = None) -> None:
+        """End a process for a reason that no other try would change."""
+        self._note_failure(process, code, message)
+        process.state, process.due_at, process.completed_at = Process.State.DONE, None, self.now
+        self._record("call.failed", process, attempt, code=code, message=message)
+        self._finished.append(process.id)
+
+    def wait(self, process: Process, *, until: datetime) -> None:
+        """Let a process wait for something else than an agent."""
+        process.state, process.due_at = Process.State.WAITING, until
+        self._keep(process)
+
+    def _take_back_try(self, process: Process, *, until: datetime) -> None:
+        """Let a process wait for another request to the same agent: the one that was made counts as no try."""
+        process.attempts = max(0, process.attempts - 1)
+        self.wait(process, until=until)
+
+    def _exhaust(self, process: Process, code: str, message: str, attempt: CallAttempt | None) -> None:
+        process.state, process.due_at, process.completed_at = Process.State.DONE, None, self.now
+        process.error_code = process.error_code or code
+        self._keep(process)
+        self._record("calls.exhausted", process, attempt, code=code, message=message)
+        if process.success is not True:
+            self._finished.append(process.id)
+
+    def _note_failure(self, process: Process, code: str, message: str) -> None:
+        self._keep(process)
+        process.error_code, process.error_message = code, message[:_MESSAGE_LIMIT]
+        if process.success is True:
+            return
+        process.success = False
+        process.final_status = code if code in codes.HTTP_STATUS else codes.CALL_FAILED
+        _first_outcome(process, self.now)
+        step = "callInitiation"
+        if code == codes.NO_AGENTS_AVAILABLE:
+            process.agent_id, step = None, "agentDistribution"
+        elif code == codes.CONTACT_CREATION_FAILED:
+            step = "contactCreation"
+        process.steps = process.steps | {step: {"success": False, "error": code}}
+
+    def _record(
+        self,
+        kind: str,
+        process: Process,
+        attempt: CallAttempt | None,
+        *,
+        at: datetime | None = None,
+        code: str = "",
+        message: str = "",
+    ) -> None:
+        user_id = attempt.agent.user_id if attempt is not None else None
+        data = {
+            "process_id": str(process.id),
+            "contact_id": str(process.contact_id),
+            "lead_event_id": str(process.lead_event_id) if process.lead_event_id else None,
+            "attempt_id": str(attempt.id) if attempt is not None else None,
+            "agent_id": str(attempt.agent_id) if attempt is not None else None,
+            "user_id": str(user_id) if user_id else None,
+            "code": code,
+            "message": message[:_MESSAGE_LIMIT],
+            "talking_seconds": attempt.talking_seconds if attempt is not None else None,
+        }
+        self._happened.append(_Happened(at or self.now, kind, process.id, data))
 
 
 def locked(attempt_id: UUID) -> tuple[Process, CallAttempt]:
@@ -60,360 +468,6 @@ def locked(attempt_id: UUID) -> tuple[Process, CallAttempt]:
         .get(id=attempt_id)
     )
     return process, attempt
-
-
-# The answer to a call request (ROU-67)
-
-
-def accepted_requests(attempt_ids: Sequence[UUID], *, now: datetime) -> list[UUID]:
-    """Take the answer 200 to many call requests at once; returns those that need the long way.
-
-    Only for processes whose first call this is and attempts that nothing else was heard of: a fixed number of
-    statements for all of them, and the same rows as `answered_request` would write.
-    """
-    processes = {
-        process.id: process
-        for process in Process.objects.select_for_update(no_key=True)
-        .filter(
-            id__in=CallAttempt.objects.filter(id__in=attempt_ids).values("process_id"), success__isnull=True
-        )
-        .order_by("id")
-    }
-    attempts = list(
-        CallAttempt.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("agent")
-        .filter(id__in=attempt_ids, process_id__in=processes, state=State.REQUESTED, ended_at__isnull=True)
-        .order_by("id")
-    )
-    if not attempts:
-        return list(attempt_ids)
-    CallAttempt.objects.filter(id__in=[attempt.id for attempt in attempts]).update(
-        state=State.ACCEPTED, http_status=200, check_at=F("requested_at") + ring_window()
-    )
-    rows = []
-    for attempt in attempts:
-        process = processes[attempt.process_id]
-        elapsed = process.processing_time_ms
-        if process.answered_at is None:
-            elapsed = _elapsed_ms(process, now)
-        rows.append(
-            {"id": process.id, "agent": attempt.agent_id, "ms": elapsed, "at": process.answered_at or now}
-        )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            update routing_process p
-               set state = %s, due_at = null, success = true, final_status = %s, error_code = '', error_message = '',
-                   agent_id = (v->>'agent')::uuid, processing_time_ms = (v->>'ms')::int,
-                   answered_at = (v->>'at')::timestamptz, completed_at = %s,
-                   steps = p.steps || '{"callInitiation": {"success": true}}'
-              from jsonb_array_elements(%s::jsonb) v
-             where p.id = (v->>'id')::uuid and p.brand_id = %s
-            """,
-            [Process.State.CALLING, codes.STARTED, now, orjson.dumps(rows).decode(), brand_scope.current()],
-        )
-    events.record_all(
-        [
-            ("call.started", attempt.process_id, _data(processes[attempt.process_id], attempt))
-            for attempt in attempts
-        ],
-        at=now,
-    )
-    tracking.append_later([attempt.process_id for attempt in attempts])
-    live.announce("calls")
-    taken = {attempt.id for attempt in attempts}
-    return [attempt_id for attempt_id in attempt_ids if attempt_id not in taken]
-
-
-def never_asked(attempt_id: UUID, *, now: datetime) -> Process:
-    """Close an attempt whose request was never made; returns its process, locked, without the try."""
-    process, attempt = locked(attempt_id)
-    _end_attempt(attempt, State.FAILED, codes.NOT_SENT, "", now)
-    process.attempts = max(0, process.attempts - 1)
-    process.save(update_fields=["attempts"])
-    return process
-
-
-def answered_request(
-    attempt_id: UUID, result: CallResult, *, now: datetime, sent_at: datetime | None = None
-) -> None:
-    """Take the provider's answer to a call request. What its events said meanwhile weighs more than the answer.
-
-    `sent_at` is when the request really left, if that was later than the attempt was stored: ringing counts from it.
-    """
-    process, attempt = locked(attempt_id)
-    if sent_at is not None and sent_at > attempt.requested_at:
-        attempt.requested_at = sent_at
-        CallAttempt.objects.filter(id=attempt.id).update(requested_at=sent_at)
-    if attempt.http_status is not None or attempt.state not in UNDECIDED or attempt.ended_at is not None:
-        if attempt.http_status is None and result.http_status is not None:
-            attempt.http_status = result.http_status
-            attempt.save(update_fields=["http_status"])
-        return
-    attempt.http_status = result.http_status
-    match result:
-        case CallAccepted():
-            _accepted(process, attempt, now)
-        case CallUnknown(message=message):
-            _unknown(attempt, message, now)
-        case _ if attempt.state != State.REQUESTED:
-            attempt.save(update_fields=["http_status"])  # an event has already shown that the phone rings
-        case AgentUnavailable(message=message):
-            _refused(process, attempt, codes.AGENT_NOT_AVAILABLE, message, now)
-        case AgentBusy(message=message):
-            _refused(process, attempt, codes.AGENT_BUSY, message, now)
-        case AgentUnknown(message=message):
-            set_status(attempt.agent, "", at=now)
-            alerts.open_alert(alerts.unknown_agent(attempt.agent_id), {"agent": attempt.agent.name}, now=now)
-            _refused(process, attempt, codes.AGENT_NOT_AVAILABLE, message, now)
-        case NumberRejected(message=message):
-            _end_attempt(attempt, State.REFUSED, codes.INVALID_PHONE, message, now)
-            fail(process, codes.INVALID_PHONE, message, now=now, attempt=attempt)
-        case RateLimited(reset_at=reset_at):
-            _end_attempt(attempt, State.REFUSED, codes.RATE_LIMITED, "", now)
-            take_back_try(process, until=reset_at or now + timedelta(seconds=60))
-        case KeyRejected(message=message):
-            _end_attempt(attempt, State.REFUSED, codes.CALL_FAILED, message, now)
-            disable_connection(message, now=now)
-            fail(process, codes.CALL_FAILED, message, now=now, attempt=attempt)
-        case CallRefused(message=message):
-            _end_attempt(attempt, State.REFUSED, codes.CALL_FAILED, message, now)
-            fail(process, codes.CALL_FAILED, message, now=now, attempt=attempt)
-        case NotSent(message=message):
-            _end_attempt(attempt, State.FAILED, codes.NOT_SENT, message, now)
-            take_back_try(process, until=now + RETRY_SOON)
-    live.announce("calls")
-
-
-def _accepted(process: Process, attempt: CallAttempt, now: datetime) -> None:
-    if attempt.state in (State.REQUESTED, State.UNKNOWN):
-        attempt.state = State.ACCEPTED
-    attempt.check_at = attempt.requested_at + ring_window()
-    attempt.save(update_fields=["state", "http_status", "check_at"])
-    started(process, attempt, now=now)
-
-
-def _unknown(attempt: CallAttempt, message: str, now: datetime) -> None:
-    if attempt.state == State.REQUESTED:
-        attempt.state = State.UNKNOWN
-    attempt.error_message = message[:_MESSAGE_LIMIT]
-    attempt.check_at = attempt.requested_at + ring_window()
-    attempt.save(update_fields=["state", "http_status", "error_message", "check_at"])
-
-
-def _refused(process: Process, attempt: CallAttempt, code: str, message: str, now: datetime) -> None:
-    """Close an attempt that the agent could not take, and go on to the next agent at once."""
-    _end_attempt(attempt, State.REFUSED, code, message, now)
-    next_try(process, code, message, now=now, attempt=attempt)
-
-
-def _end_attempt(attempt: CallAttempt, state: str, code: str, message: str, now: datetime) -> None:
-    attempt.state, attempt.error_code, attempt.error_message = state, code, message[:_MESSAGE_LIMIT]
-    attempt.ended_at, attempt.check_at = now, None
-    attempt.save()
-
-
-# What its events and the lists of calls tell
-
-
-def rings(attempt_id: UUID, *, now: datetime) -> None:
-    """The agent's phone rings: also what the answer to the request did not say."""
-    if not CallAttempt.objects.filter(
-        id=attempt_id, state__in=[State.REQUESTED, State.ACCEPTED, State.UNKNOWN], ended_at__isnull=True
-    ).exists():
-        return
-    process, attempt = locked(attempt_id)
-    if attempt.state in (State.REQUESTED, State.ACCEPTED, State.UNKNOWN) and attempt.ended_at is None:
-        attempt.state = State.RINGING
-        attempt.check_at = attempt.requested_at + ring_window()
-        attempt.save(update_fields=["state", "check_at"])
-        started(process, attempt, now=now)
-        live.announce("calls")
-
-
-def agent_answered(attempt_id: UUID, *, now: datetime) -> None:
-    """The agent picked up and the customer is dialled: for this process the search for an agent is over."""
-    process, attempt = locked(attempt_id)
-    if attempt.state not in UNDECIDED:
-        return
-    _pick_up(process, attempt, now)
-    attempt.check_at = now + ANSWERED_CHECK if attempt.ended_at is None else None
-    attempt.save()
-    if attempt.ended_at is not None:  # the end came first
-        _report_end(process, attempt, now)
-    live.announce("calls")
-
-
-def ended(
-    attempt_id: UUID,
-    *,
-    talking_seconds: int,
-    agent_picked_up: bool | None,
-    at: datetime,
-    now: datetime,
-    recording_url: str = "",
-) -> None:
-    """The call is over. `agent_picked_up` None means not known: then it is asked, or taken as no when nobody talked."""
-    process, attempt = locked(attempt_id)
-    if attempt.state in (State.REFUSED, State.FAILED, State.MISSED):
-        return
-    if attempt.ended_at is not None and (attempt.state == State.ANSWERED or agent_picked_up is None):
-        return
-    attempt.ended_at = attempt.ended_at or at
-    attempt.talking_seconds = max(talking_seconds, attempt.talking_seconds or 0)
-    attempt.recording_url = recording_url or attempt.recording_url
-    if attempt.state == State.REQUESTED:
-        attempt.state = State.RINGING
-    if attempt.state in UNDECIDED:
-        started(process, attempt, now=now)
-    if attempt.state == State.ANSWERED or talking_seconds > 0 or agent_picked_up:
-        if attempt.state != State.ANSWERED:
-            _pick_up(process, attempt, at)
-        attempt.check_at = None
-        attempt.save()
-        _report_end(process, attempt, now)
-        wake_for_free_agent(attempt.agent, now=now)
-    elif agent_picked_up is None:
-        attempt.check_at = now  # the detail of the call says whose silence it was
-        attempt.save()
-        wake.place_calls_soon(attempt.brand_id)
-    else:
-        _missed(process, attempt, now)
-    live.announce("calls")
-
-
-def no_trace(attempt_id: UUID, *, now: datetime) -> None:
-    """Neither events, nor the list of calls, nor the agent's status show a call, and the phone can no longer ring."""
-    process, attempt = locked(attempt_id)
-    if attempt.state not in UNDECIDED or attempt.ended_at is not None:
-        return
-    if attempt.state in (State.ACCEPTED, State.RINGING):
-        attempt.ended_at = now
-        _missed(process, attempt, now)
-    else:
-        _end_attempt(attempt, State.FAILED, codes.CALL_FAILED, attempt.error_message, now)
-        next_try(process, codes.CALL_FAILED, attempt.error_message, now=now, attempt=attempt)
-    live.announce("calls")
-
-
-def give_up_on(attempt_id: UUID, *, now: datetime) -> None:
-    """Stop asking about a call that cannot be settled: it stays an attempt, and a person is told (ROU-46)."""
-    process, attempt = locked(attempt_id)
-    if attempt.ended_at is not None and attempt.state == State.ANSWERED:
-        return
-    was_answered = attempt.state == State.ANSWERED
-    attempt.check_at, attempt.ended_at = None, attempt.ended_at or now
-    if not was_answered:
-        attempt.state, attempt.error_code = State.FAILED, codes.NOT_CONFIRMED
-    attempt.save()
-    if was_answered:
-        _report_end(process, attempt, now)
-    else:
-        _exhaust(process, codes.NOT_CONFIRMED, "", now, attempt)
-    live.announce("calls")
-
-
-def _pick_up(process: Process, attempt: CallAttempt, at: datetime) -> None:
-    attempt.state = State.ANSWERED
-    attempt.agent_answered_at = attempt.agent_answered_at or at
-    started(process, attempt, now=at)
-    process.state, process.due_at = Process.State.DONE, None
-    process.completed_at = process.completed_at or at
-    process.save(update_fields=["state", "due_at", "completed_at"])
-    _record("call.answered", process, attempt, now=at)
-
-
-def _report_end(process: Process, attempt: CallAttempt, now: datetime) -> None:
-    _record("call.ended", process, attempt, now=now)
-
-
-def _missed(process: Process, attempt: CallAttempt, now: datetime) -> None:
-    attempt.state, attempt.check_at = State.MISSED, None
-    attempt.save()
-    _record("call.missed", process, attempt, now=now)
-    wake_for_free_agent(attempt.agent, now=now)
-    next_try(process, codes.NOT_PICKED_UP, "", now=now, attempt=attempt)
-
-
-# The process
-
-
-def started(process: Process, attempt: CallAttempt, *, now: datetime) -> None:
-    """A call of this process was accepted: the flag callStarted is true from here on."""
-    process.due_at = None
-    process.state = Process.State.CALLING
-    process.agent_id = attempt.agent_id
-    fields = ["due_at", "state", "agent_id"]
-    if process.success is not True:
-        process.success, process.final_status = True, codes.STARTED
-        process.error_code = process.error_message = ""
-        process.completed_at = now
-        fields += ["success", "final_status", "error_code", "error_message", "completed_at"]
-        fields += first_outcome(process, now=now)
-        process.steps = process.steps | {"callInitiation": {"success": True}}
-        fields.append("steps")
-        _record("call.started", process, attempt, now=now)
-        tracking.append_later([process.id])
-    process.save(update_fields=fields)
-
-
-def next_try(process: Process, code: str, message: str, *, now: datetime, attempt: CallAttempt) -> None:
-    """Go on to the next agent at once, or end the round after the third try."""
-    if process.state == Process.State.DONE:
-        return
-    if process.attempts < rules.MAX_TRIES:
-        process.state, process.due_at = Process.State.WAITING, now
-        process.error_code, process.error_message = code, message[:_MESSAGE_LIMIT]
-        process.save(update_fields=["state", "due_at", "error_code", "error_message"])
-        wake.place_calls_soon(process.brand_id)
-    else:
-        end_round(process, code, message, now=now, attempt=attempt)
-
-
-def end_round(
-    process: Process,
-    code: str,
-    message: str,
-    *,
-    now: datetime,
-    attempt: CallAttempt | None = None,
-    may_retry: bool = True,
-) -> None:
-    """End the tries of this round: a delayed re-try follows (ROU-49), or a person has to call.
-
-    Agents who let it ring are no error: that ends with the visible task, unless others were busy (`may_retry`).
-    """
-    _note_failure(process, code, message, now)
-    delays = settings.ROUTING_RETRY_DELAYS_S
-    retryable = code in codes.RETRYABLE or (
-        code == codes.NOT_PICKED_UP and process.attempts < rules.MAX_TRIES
-    )
-    due = None
-    if retryable and may_retry and process.delays_used < len(delays):
-        due = _in_working_hours(now + timedelta(seconds=delays[process.delays_used]))
-    if due is None:
-        _exhaust(process, code, message, now, attempt)
-        return
-    process.state, process.due_at = Process.State.WAITING, due
-    process.round, process.delays_used, process.attempts = process.round + 1, process.delays_used + 1, 0
-    process.save()
-
-
-def fail(
-    process: Process, code: str, message: str, *, now: datetime, attempt: CallAttempt | None = None
-) -> None:
-    """End a process for a reason that no other try would change."""
-    _note_failure(process, code, message, now)
-    process.state, process.due_at, process.completed_at = Process.State.DONE, None, now
-    process.save()
-    _record("call.failed", process, attempt, now=now, code=code, message=message)
-    tracking.append_later([process.id])
-
-
-def wait(process: Process, *, until: datetime) -> None:
-    """Let a process wait for something else than an agent."""
-    process.state, process.due_at = Process.State.WAITING, until
-    process.save(update_fields=["state", "due_at"])
 
 
 def contacts_made(steps: Mapping[UUID, dict[str, Any]]) -> None:
@@ -429,48 +483,11 @@ def contacts_made(steps: Mapping[UUID, dict[str, Any]]) -> None:
         )
 
 
-def take_back_try(process: Process, *, until: datetime) -> None:
-    """Let a process wait for another request to the same agent: the one that was made counts as no try."""
-    process.attempts = max(0, process.attempts - 1)
-    process.state, process.due_at = Process.State.WAITING, until
-    process.save(update_fields=["attempts", "state", "due_at"])
-
-
-def _exhaust(process: Process, code: str, message: str, now: datetime, attempt: CallAttempt | None) -> None:
-    process.state, process.due_at, process.completed_at = Process.State.DONE, None, now
-    process.error_code = process.error_code or code
-    process.save()
-    _record("calls.exhausted", process, attempt, now=now, code=code, message=message)
-    if process.success is not True:
-        tracking.append_later([process.id])
-
-
-def _note_failure(process: Process, code: str, message: str, now: datetime) -> None:
-    process.error_code, process.error_message = code, message[:_MESSAGE_LIMIT]
-    if process.success is not True:
-        process.success = False
-        process.final_status = code if code in codes.HTTP_STATUS else codes.CALL_FAILED
-        first_outcome(process, now=now)
-        if code == codes.NO_AGENTS_AVAILABLE:
-            process.agent_id = None
-            process.steps = process.steps | {"agentDistribution": {"success": False, "error": code}}
-        elif code == codes.CONTACT_CREATION_FAILED:
-            process.steps = process.steps | {"contactCreation": {"success": False, "error": code}}
-        else:
-            process.steps = process.steps | {"callInitiation": {"success": False, "error": code}}
-
-
-def first_outcome(process: Process, *, now: datetime) -> list[str]:
-    """Set when the first outcome was known and how long it took; returns the names of the fields it set."""
-    if process.answered_at is not None:
-        return []
-    process.answered_at = now
-    process.processing_time_ms = _elapsed_ms(process, now)
-    return ["answered_at", "processing_time_ms"]
-
-
-def _elapsed_ms(process: Process, now: datetime) -> int:
-    return max(0, round((now - process.received_at).total_seconds() * 1000))
+def _first_outcome(process: Process, at: datetime) -> None:
+    """Set when the first outcome was known and how long it took, once."""
+    if process.answered_at is None:
+        process.answered_at = at
+        process.processing_time_ms = max(0, round((at - process.received_at).total_seconds() * 1000))
 
 
 def _in_working_hours(at: datetime) -> datetime | None:
@@ -481,36 +498,6 @@ def _in_working_hours(at: datetime) -> datetime | None:
 def working_hours(brand: Brand) -> rules.Hours | None:
     """Return the brand's working hours; None, at any hour, when it has set none."""
     return rules.read_hours(brand.settings.get("working_hours"))
-
-
-def _record(
-    kind: str,
-    process: Process,
-    attempt: CallAttempt | None,
-    *,
-    now: datetime,
-    code: str = "",
-    message: str = "",
-) -> None:
-    data = _data(process, attempt, code=code, message=message)
-    events.record(kind=kind, subject_id=process.id, at=now, data=data)
-
-
-def _data(
-    process: Process, attempt: CallAttempt | None, *, code: str = "", message: str = ""
-) -> dict[str, Any]:
-    user_id = attempt.agent.user_id if attempt is not None else None
-    return {
-        "process_id": str(process.id),
-        "contact_id": str(process.contact_id),
-        "lead_event_id": str(process.lead_event_id) if process.lead_event_id else None,
-        "attempt_id": str(attempt.id) if attempt is not None else None,
-        "agent_id": str(attempt.agent_id) if attempt is not None else None,
-        "user_id": str(user_id) if user_id else None,
-        "code": code,
-        "message": message[:_MESSAGE_LIMIT],
-        "talking_seconds": attempt.talking_seconds if attempt is not None else None,
-    }
 
 
 # Agents and the connection
@@ -552,12 +539,6 @@ def set_status(
     return became_free
 
 
-def wake_for_free_agent(agent: Agent, *, now: datetime) -> None:
-    """An agent may have got free: the lead that waits longest for one goes at once."""
-    if agent.last_status == rules.Status.ONLINE:
-        wake_waiting(1, now=now)
-
-
 def wake_waiting(number: int, *, now: datetime) -> None:
     """Let the leads that wait longest for an agent go at once, up to `number`."""
     waiting = (
@@ -579,15 +560,3 @@ def disable_connection(message: str, *, now: datetime) -> None:
     reason = gettext_noop("Il centralino rifiuta la chiave")
     Connection.objects.filter(provider="cloudtalk").update(is_enabled=False, disabled_reason=reason)
     alerts.open_alert(alerts.KEY_REFUSED, {"message": message[:_MESSAGE_LIMIT]}, now=now)
-
-
-def bind(attempt_id: UUID, *, call_uuid: str = "", call_id: str = "") -> None:
-    """Tie the provider's ids to an attempt, each once."""
-    _process, attempt = locked(attempt_id)
-    changes = {}
-    if call_uuid and attempt.call_uuid is None:
-        changes["call_uuid"] = call_uuid
-    if call_id and attempt.call_id is None:
-        changes["call_id"] = call_id
-    if changes:
-        CallAttempt.objects.filter(id=attempt.id).update(**changes)

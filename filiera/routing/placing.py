@@ -1,8 +1,9 @@
 """Place a brand's due calls, and settle those whose end nobody told us.
 
 One process at a time does it for a brand: a lease on its connection. Pass after pass it looks at the rows, starts what
-circuit and budget allow, and saves what came back. Rows are read and written in short transactions of this thread,
-never while a request is waited for; the requests run side by side in another.
+circuit and budget allow, and saves what came back; a bell calls it to the rows when something is new. Rows are read and
+written in short transactions of this thread, never while a request is waited for; the requests run side by side in
+another.
 
 What a crash leaves behind is found again by its moment: a process by `due_at`, an attempt by `check_at`. An attempt
 that was stored and perhaps never sent counts as unknown.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Coroutine, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -40,7 +42,6 @@ from filiera.routing.cloudtalk import (
     BULK_LIMIT,
     READ_TIMEOUT_S,
     Account,
-    CallAccepted,
     CloudTalk,
     ContactAdded,
     ContactRefused,
@@ -73,7 +74,8 @@ from filiera.routing.models import (
 from filiera.routing.rules import Ask, Candidate, Rule
 
 MOST_UNDER_WAY: Final = 50
-PASS_S: Final = 0.04  # how often new work is looked for while answers are awaited
+TOGETHER_S: Final = 0.04  # at least from one look at the rows to the next: what comes meanwhile goes together
+LOOK_EVERY_S: Final = 0.25  # how often new work is looked for while answers are awaited and nobody woke us
 LEASE: Final = timedelta(seconds=20)
 # Longer than any request takes: whoever holds a claimed process that long is dead.
 CLAIM_LEASE: Final = timedelta(seconds=READ_TIMEOUT_S + 25)
@@ -81,7 +83,6 @@ POLL_EVERY_S: Final = 10
 TROUBLE_WAIT: Final = timedelta(seconds=10)
 PROBE_WAIT: Final = timedelta(seconds=2)
 SOON_S: Final = 0.2
-LATE_S: Final = 1.0
 RESET_DEFAULT: Final = timedelta(seconds=60)
 RESET_AT_MOST: Final = timedelta(minutes=5)
 CONTACT_PATIENCE: Final = timedelta(minutes=30)
@@ -94,11 +95,44 @@ T = TypeVar("T")
 log = areas.logger("lead-to-call:calls")
 
 
-def place_calls(brand_id: UUID) -> None:
-    """Place what is due and settle what is open, until nothing is. Returns at once when another process does it."""
-    while _take_lease(brand_id, now=timezone.now()):
+class Bell:
+    """Calls a placing that runs in another thread to the rows, and ends it."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._is_rung = False
+        self._line: _Line | None = None
+
+    def ring(self) -> None:
+        """Let the rows be looked at soon."""
+        self._is_rung = True
+        if (line := self._line) is not None:
+            line.nudge()
+
+    def end(self) -> None:
+        """Let nothing more begin; what is under way is waited for."""
+        self.is_over = True
+        self.ring()
+
+    def heard(self) -> bool:
+        """Tell whether it rang since the last time. Asked before a look, which then answers it."""
+        was_rung, self._is_rung = self._is_rung, False
+        return was_rung
+
+    def nudges(self, line: _Line | None) -> None:
+        """Nudge this line from now on."""
+        self._line = line
+
+
+def place_calls(brand_id: UUID, *, bell: Bell | None = None, linger_s: float = 0.0) -> None:
+    """Place what is due and settle what is open, until nothing is. Returns at once when another process does it.
+
+    With nothing left it stays for `linger_s`, to be woken by `bell`: the connections to the provider are kept.
+    """
+    bell = bell or Bell()
+    while not bell.is_over and _take_lease(brand_id, now=timezone.now()):
         try:
-            _run(brand_id)
+            _run(brand_id, bell, linger_s)
         finally:
             _give_back_lease(brand_id)
         with brand_scope.use(brand_id):
@@ -129,7 +163,7 @@ def sync_agents(brand_id: UUID) -> None:
         Connection.objects.update(agents_polled_at=now, last_ok_at=now)
 
 
-def _run(brand_id: UUID) -> None:
+def _run(brand_id: UUID, bell: Bell, linger_s: float) -> None:
     with brand_scope.use(brand_id):
         connection = Connection.objects.select_related("circuit", "vault_key").get()
         if connection.circuit is None:
@@ -141,7 +175,7 @@ def _run(brand_id: UUID) -> None:
             return
         zone = ZoneInfo(Brand.objects.values_list("timezone", flat=True).get(id=brand_id))
     with _Line(account) as line:
-        _Placing(connection, zone, line).run()
+        _Placing(connection, zone, line, bell).run(linger_s)
 
 
 def _account(connection: Connection) -> Account | None:
@@ -186,9 +220,10 @@ def _anything_due(now: datetime) -> bool:
 
 def _fail_all(message: str, *, now: datetime) -> None:
     """End what is due: no call can leave, so a person has to make it."""
-    for process in _due_processes(now).select_for_update(no_key=True, skip_locked=True)[:MOST_UNDER_WAY]:
-        outcomes.fail(process, codes.CALL_FAILED, message, now=now)
-    live.announce("calls")
+    due = _due_processes(now).select_for_update(no_key=True, skip_locked=True)[:MOST_UNDER_WAY]
+    with outcomes.Calls(now=now, processes=due) as calls:
+        for process in calls.processes.values():
+            calls.fail(process, codes.CALL_FAILED, message)
 
 
 class _Line:
@@ -198,7 +233,7 @@ class _Line:
         self._account = account
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
-        self._done: SimpleQueue[tuple[Errand, BaseException | None]] = SimpleQueue()
+        self._done: SimpleQueue[tuple[Errand, BaseException | None] | None] = SimpleQueue()
         self.under_way: list[Errand] = []
 
     def __enter__(self) -> Self:
@@ -219,6 +254,10 @@ class _Line:
         future = asyncio.run_coroutine_threadsafe(errand.run(self._client), self._loop)
         future.add_done_callback(lambda done: self._done.put((errand, done.exception())))
 
+    def nudge(self) -> None:
+        """Let `finished` return, also with nothing."""
+        self._done.put(None)
+
     def finished(self, *, timeout_s: float | None) -> list[Errand]:
         """Return what came back, waiting at most `timeout_s` for the first. Raises what a request should not."""
         back = []
@@ -226,11 +265,13 @@ class _Line:
             back.append(self._done.get(timeout=timeout_s))
             while True:
                 back.append(self._done.get_nowait())
-        for errand, fault in back:
+        errands = []
+        for errand, fault in filter(None, back):
             self.under_way.remove(errand)
             if fault is not None:
                 raise fault
-        return [errand for errand, _fault in back]
+            errands.append(errand)
+        return errands
 
     async def _open(self) -> httpx.AsyncClient:
         return http.client(read_timeout_s=READ_TIMEOUT_S, max_connections=MOST_UNDER_WAY)
@@ -249,24 +290,36 @@ class _Line:
 class _Placing:
     """One run for one brand: what is held back, and the line on which its requests are."""
 
-    def __init__(self, connection: Connection, zone: ZoneInfo, line: _Line) -> None:
+    def __init__(self, connection: Connection, zone: ZoneInfo, line: _Line, bell: Bell) -> None:
         self.brand_id, self.connection, self.zone, self.line = connection.brand_id, connection, zone, line
+        self.bell = bell
         self.lease_until = timezone.now() + LEASE
         # Claimed processes that wait for a fresh list of agents.
         self.held: list[UUID] = []
         # Processes whose contact was refused, and is tried once more with nothing but name and number.
         self.plain_contacts: set[UUID] = set()
 
-    def run(self) -> None:
-        """Go on until nothing is due and no answer is awaited."""
+    def run(self, linger_s: float) -> None:
+        """Go on until nothing is due and no answer is awaited, and the bell has been silent for `linger_s`."""
+        self.bell.nudges(self.line)
+        idle_until = time.monotonic() + linger_s
         try:
             while True:
-                self._start_what_may(timezone.now())
-                if not self.line.under_way:
+                looked_at = time.monotonic()
+                self.bell.heard()
+                if not self.bell.is_over:
+                    self._start_what_may(timezone.now())
+                if self.line.under_way:
+                    idle_until = time.monotonic() + linger_s
+                elif self.bell.is_over or time.monotonic() >= idle_until:
                     return
-                if back := self.line.finished(timeout_s=PASS_S):
-                    self._save_all(back, timezone.now())
+                wait_s = LOOK_EVERY_S if self.line.under_way else idle_until - time.monotonic()
+                back = self.line.finished(timeout_s=max(wait_s, 0.0))
+                time.sleep(max(looked_at + TOGETHER_S - time.monotonic(), 0.0))
+                back += self.line.finished(timeout_s=0.0)
+                self._save_all(back, timezone.now())
         finally:
+            self.bell.nudges(None)
             if self.held:
                 with brand_scope.use(self.brand_id):
                     self._give_back(self.held, timezone.now())
@@ -375,8 +428,9 @@ class _Placing:
         if not claimed:
             return []
         if settings.ROUTING_DRY_RUN or self.connection.is_dry_run:
-            for process in claimed:
-                outcomes.fail(process, codes.CALL_FAILED, DRY_RUN, now=now)
+            with outcomes.Calls(now=now, processes=claimed) as calls:
+                for process in claimed:
+                    calls.fail(process, codes.CALL_FAILED, DRY_RUN)
             return []
         Process.objects.filter(id__in=[process.id for process in claimed]).update(
             state=Process.State.CALLING, due_at=now + CLAIM_LEASE
@@ -510,26 +564,28 @@ class _Placing:
     # Saving
 
     def _save_all(self, finished: Sequence[Errand], now: datetime) -> None:
-        """Save what came back: contacts first, accepted calls together, everything else one by one."""
-        accepted: dict[UUID, Errand] = {}
-        others: list[Errand] = []
-        for errand in sorted(finished, key=lambda errand: not isinstance(errand, AddContacts)):
-            if (
-                isinstance(errand, Call)
-                and isinstance(errand.result, CallAccepted)
-                and not _left_late(errand, now)
-            ):
-                accepted[errand.attempt_id] = errand
-            else:
-                others.append(errand)
-        if accepted:
-            self._heard(True, now)
+        """Save what came back: contacts first, then all calls together, then everything else."""
+        for errand in finished:
+            self._learn(errand, now)
+        makings = [errand for errand in finished if isinstance(errand, AddContacts)]
+        calls = [errand for errand in finished if isinstance(errand, Call)]
+        if makings or calls:
             with brand_scope.use(self.brand_id):
-                others += map(accepted.__getitem__, outcomes.accepted_requests(list(accepted), now=now))
-        for errand in others:
-            self._save(errand, now)
+                self._save_contacts(makings, now)
+                self._save_calls(calls, now)
+        for errand in finished:
+            with brand_scope.use(self.brand_id):
+                match errand:
+                    case ListAgents(result=list() as listed):
+                        take_agents_list(listed, read_at=errand.asked_at)
+                        Connection.objects.update(last_ok_at=now)
+                    case FindCall():
+                        settling.save_find(errand, now=now)
+                    case ReadDetail():
+                        settling.save_detail(errand, now=now)
 
-    def _save(self, errand: Errand, now: datetime) -> None:
+    def _learn(self, errand: Errand, now: datetime) -> None:
+        """Take from an answer what it says about the provider: alive or not, until when to wait, whom it lets in."""
         alive = errands.shows_health(errand)
         if alive is not None:
             self._heard(alive, now)
@@ -537,25 +593,22 @@ class _Placing:
             errand.result = replace_reset(errand.result, now)
             assert errand.result.reset_at is not None
             limiter.block(self.connection.account, until=errand.result.reset_at)
-        with brand_scope.use(self.brand_id):
-            if isinstance(errand.result, KeyRefused):
+        if isinstance(errand.result, KeyRefused):
+            with brand_scope.use(self.brand_id):
                 outcomes.disable_connection(errand.result.message, now=now)
-            match errand:
-                case Call(result=NoContact(cause=cause)):
-                    self._without_contact(outcomes.never_asked(errand.attempt_id, now=now), cause, now)
-                case Call(result=result) if result is not None and not isinstance(result, NoContact):
-                    log.debug("attempt %s: %s", errand.attempt_id, result)
-                    sent_at = datetime.fromtimestamp(errand.sent_at or now.timestamp(), UTC)
-                    outcomes.answered_request(errand.attempt_id, result, now=now, sent_at=sent_at)
-                case AddContacts():
-                    self._save_contacts(errand, now)
-                case ListAgents(result=list() as listed):
-                    take_agents_list(listed, read_at=errand.asked_at)
-                    Connection.objects.update(last_ok_at=now)
-                case FindCall():
-                    settling.save_find(errand, now=now)
-                case ReadDetail():
-                    settling.save_detail(errand, now=now)
+
+    def _save_calls(self, answered: Sequence[Call], now: datetime) -> None:
+        with outcomes.Calls(now=now, attempts=[errand.attempt_id for errand in answered]) as calls:
+            for errand in answered:
+                match errand.result:
+                    case NoContact(cause=cause):
+                        self._without_contact(calls, calls.never_asked(errand.attempt_id), cause)
+                    case None:
+                        pass
+                    case result:
+                        log.debug("attempt %s: %s", errand.attempt_id, result)
+                        sent_at = datetime.fromtimestamp(errand.sent_at or now.timestamp(), UTC)
+                        calls.answered_request(errand.attempt_id, result, sent_at=sent_at)
 
     def _heard(self, alive: bool, now: datetime) -> None:
         """Tell the circuit; a success that changes nothing is written at most every ten seconds."""
@@ -567,13 +620,16 @@ class _Placing:
         if not (alive and is_clean and is_fresh):
             self.connection.circuit = circuit.record(health.circuit, success=alive, now=now)
 
-    def _save_contacts(self, errand: AddContacts, now: datetime) -> None:
+    def _save_contacts(self, makings: Sequence[AddContacts], now: datetime) -> None:
         """Keep the contacts that were made. A process that waited for its contact alone goes on, or not, by it."""
-        made = {
-            UUID(result.command_id): result.id
-            for result in (errand.result if isinstance(errand.result, list) else ())
-            if isinstance(result, ContactAdded)
+        if not makings:
+            return
+        results = {
+            process_id: making.result_of(process_id)
+            for making in makings
+            for process_id in making.process_ids
         }
+        made = {key: result.id for key, result in results.items() if isinstance(result, ContactAdded)}
         ProviderContact.objects.bulk_create(
             [
                 ProviderContact(
@@ -581,28 +637,28 @@ class _Placing:
                     provider_contact_id=made[UUID(contact.command_id)],
                     created_at=now,
                 )
-                for contact in errand.contacts
+                for making in makings
+                for contact in making.contacts
                 if UUID(contact.command_id) in made
             ],
             ignore_conflicts=True,
         )
         outcomes.contacts_made({key: _contact_step(contact_id) for key, contact_id in made.items()})
         waiting = (
-            _without_live_attempt(
-                Process.objects.filter(id__in=errand.process_ids, state=Process.State.CALLING)
-            )
+            _without_live_attempt(Process.objects.filter(id__in=results, state=Process.State.CALLING))
             .select_for_update(no_key=True)
             .order_by("id")
         )
-        for process in waiting:
-            result = errand.result_of(process.id)
-            if isinstance(result, ContactAdded):
-                outcomes.wait(process, until=now)
-            else:
-                self._without_contact(process, result, now)
+        with outcomes.Calls(now=now, processes=waiting) as calls:
+            for process in calls.processes.values():
+                result = results[process.id]
+                if isinstance(result, ContactAdded):
+                    calls.wait(process, until=now)
+                else:
+                    self._without_contact(calls, process, result)
 
     def _without_contact(
-        self, process: Process, cause: ContactRefused | Trouble | None, now: datetime
+        self, calls: outcomes.Calls, process: Process, cause: ContactRefused | Trouble | None
     ) -> None:
         """Decide what follows for a process whose contact was not made; it is locked and has no call under way.
 
@@ -612,20 +668,20 @@ class _Placing:
         match cause:
             case ContactRefused(message=message):
                 if process.id in self.plain_contacts:
-                    outcomes.fail(process, codes.CONTACT_CREATION_FAILED, message, now=now)
+                    calls.fail(process, codes.CONTACT_CREATION_FAILED, message)
                     return
                 self.plain_contacts.add(process.id)
-                until = now
+                until = calls.now
             case TooManyRequests(reset_at=reset_at):
-                until = reset_at or now + TROUBLE_WAIT
+                until = reset_at or calls.now + TROUBLE_WAIT
             case KeyRefused():
-                until = now
+                until = calls.now
             case _:
-                if now - process.received_at > CONTACT_PATIENCE and not self._circuit_is_open():
-                    outcomes.fail(process, codes.CONTACT_CREATION_FAILED, str(cause), now=now)
+                if calls.now - process.received_at > CONTACT_PATIENCE and not self._circuit_is_open():
+                    calls.fail(process, codes.CONTACT_CREATION_FAILED, str(cause))
                     return
-                until = now + TROUBLE_WAIT
-        outcomes.wait(process, until=until)
+                until = calls.now + TROUBLE_WAIT
+        calls.wait(process, until=until)
 
     def _circuit_is_open(self) -> bool:
         health = self.connection.circuit
@@ -659,11 +715,6 @@ def _contact_step(contact_id: str) -> dict[str, Any]:
     return {"success": True, "contactId": tracking.outward_id(contact_id)}
 
 
-def _left_late(call: Call, now: datetime) -> bool:
-    """Tell whether the request left so long after its attempt was stored that its moments have to be moved."""
-    return call.contact is not None and call.sent_at is not None and call.sent_at - call.stored_at > LATE_S
-
-
 def _rung(processes: Sequence[Process]) -> dict[UUID, tuple[frozenset[str], str | None]]:
     """Return, per process, the agents tried in its round, and the one who is to be asked again (429, never sent)."""
     rounds = {process.id: process.round for process in processes}
@@ -684,7 +735,8 @@ def _end_without_agent(process: Process, choice: rules.Choice, *, now: datetime)
     code = process.error_code if process.attempts else codes.NO_AGENTS_AVAILABLE
     # Agents who let it ring are no error; another round makes sense only when somebody else is merely busy.
     may_retry = code != codes.NOT_PICKED_UP or rules.reason_for(choice) == rules.ALL_BUSY
-    outcomes.end_round(process, code, process.error_message, now=now, may_retry=may_retry)
+    with outcomes.Calls(now=now, processes=[process]) as calls:
+        calls.end_round(process, code, process.error_message, may_retry=may_retry)
 
 
 def _store_attempts(chosen: Sequence[tuple[Process, Candidate, UUID | None]], *, now: datetime) -> list[Call]:

@@ -52,7 +52,8 @@ def due_checks(connection: Connection, *, now: datetime, limit: int) -> Iterator
         elif now > attempt.requested_at + (
             TALKED_AFTER if attempt.state == State.ANSWERED else UNSETTLED_AFTER
         ):
-            outcomes.give_up_on(attempt.id, now=now)
+            with outcomes.Calls(now=now, attempts=[attempt.id]) as calls:
+                calls.give_up_on(attempt.id)
         else:
             if (
                 attempt.state == State.REQUESTED
@@ -76,13 +77,15 @@ def _ask_whose_silence(
         CallAttempt.objects.filter(id=attempt.id).update(check_at=now + DETAIL_AGAIN)
         yield ReadDetail(attempt.id, attempt.call_id)
     else:  # nobody can tell: an agent's silence, so that another agent is rung
-        outcomes.ended(attempt.id, talking_seconds=0, agent_picked_up=False, at=attempt.ended_at, now=now)
+        with outcomes.Calls(now=now, attempts=[attempt.id]) as calls:
+            calls.ended(attempt.id, talking_seconds=0, agent_picked_up=False, at=attempt.ended_at)
 
 
 def save_detail(errand: ReadDetail, *, now: datetime) -> None:
     """Keep whose silence it was; an answer that is missing is asked again by `check_at`."""
     if isinstance(errand.result, bool):
-        outcomes.ended(errand.attempt_id, talking_seconds=0, agent_picked_up=errand.result, at=now, now=now)
+        with outcomes.Calls(now=now, attempts=[errand.attempt_id]) as calls:
+            calls.ended(errand.attempt_id, talking_seconds=0, agent_picked_up=errand.result, at=now)
 
 
 def save_find(errand: FindCall, *, now: datetime) -> None:
@@ -92,24 +95,22 @@ def save_find(errand: FindCall, *, now: datetime) -> None:
             check_at=now + STILL_CALLING
         )
         return
-    _process, attempt = outcomes.locked(errand.attempt_id)
-    call = _of(attempt, errand.result or [])
-    if call is not None:
-        outcomes.bind(attempt.id, call_id=call.id)
-        outcomes.ended(
-            attempt.id,
-            talking_seconds=call.talking_seconds,
-            agent_picked_up=True if call.talking_seconds else None,
-            at=call.ended_at or now,
-            now=now,
-            recording_url=call.recording_url if call.talking_seconds else "",
-        )
-        return
-    next_check = _next_check(attempt, now)
-    if next_check is None:
-        outcomes.no_trace(attempt.id, now=now)
-    else:
-        CallAttempt.objects.filter(id=attempt.id, check_at__isnull=False).update(check_at=next_check)
+    with outcomes.Calls(now=now, attempts=[errand.attempt_id]) as calls:
+        attempt = calls.attempts[errand.attempt_id]
+        call = _of(attempt, errand.result or [])
+        if call is not None:
+            calls.bind(attempt.id, call_id=call.id)
+            calls.ended(
+                attempt.id,
+                talking_seconds=call.talking_seconds,
+                agent_picked_up=True if call.talking_seconds else None,
+                at=call.ended_at or now,
+                recording_url=call.recording_url if call.talking_seconds else "",
+            )
+        elif (next_check := _next_check(attempt, now)) is not None:
+            calls.check_again(attempt.id, at=next_check)
+        else:
+            calls.no_trace(attempt.id)
 
 
 def _of(attempt: CallAttempt, calls: Sequence[FinishedCall]) -> FinishedCall | None:

@@ -1,31 +1,42 @@
-"""Ask for a brand's waiting work to be done, in the transaction that made it."""
+"""Wake the worker for a brand's calls, in the transaction that made the work.
+
+No job is kept: the rows themselves say what waits (`due_at`, `check_at`, `handled_at`). A wake-up tells the worker to
+look at once when the transaction commits, and what nobody woke it for it finds by looking.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
-from django.db import transaction
-from procrastinate.exceptions import AlreadyEnqueued
+from django.db import connection
 
-from filiera.platform.jobs import app
+from filiera.identity.models import Brand
 
-PLACE_CALLS = "routing.place_calls"
-HANDLE_EVENTS = "routing.handle_events"
+CALLS: Final = "filiera_calls"
+EVENTS: Final = "filiera_events"
+
+LIST_IDLE: Final = timedelta(seconds=30)
+LIST_WHILE_WAITING: Final = timedelta(seconds=10)
 
 
 def place_calls_soon(brand_id: UUID) -> None:
-    """Enqueue the placing of this brand's calls; one waiting job stands for any number of wishes."""
-    _once(PLACE_CALLS, f"calls:{brand_id}", brand_id)
+    """Let the brand's due calls be placed once the open transaction commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_notify(%s, %s)", [CALLS, str(brand_id)])
 
 
-def handle_events_soon(brand_id: UUID) -> None:
-    """Enqueue the reading of the provider's events that wait; one waiting job stands for all of them."""
-    _once(HANDLE_EVENTS, f"events:{brand_id}", brand_id)
+def brands_with_calls(now: datetime) -> list[UUID]:
+    """Return the brands whose calls, checks or list of agents are due, also those that a crash left behind."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select brand_id from routing_due_brands(%s, %s, %s) as brand_id",
+            [now, now - LIST_WHILE_WAITING, now - LIST_IDLE],
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
-def _once(task: str, lock: str, brand_id: UUID) -> None:
-    try:
-        with transaction.atomic():
-            app.configure_task(task, queueing_lock=lock).defer(brand_id=str(brand_id))
-    except AlreadyEnqueued:
-        pass  # the job that waits will see these rows too
+def brands() -> list[UUID]:
+    """Return the brands at work."""
+    return list(Brand.objects.filter(is_active=True).values_list("id", flat=True))

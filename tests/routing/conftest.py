@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 import pytest
-from django.test import Client
 from django.utils import timezone
 
 from filiera.simulators.testing import Running, start_cloudtalk
@@ -176,22 +175,26 @@ class Calling:
     def body(self, kind: str) -> bytes:
         return next(body for body in self.posted if orjson.loads(body)["event"] == kind)
 
-    def deliver(self, *bodies: bytes, token: str = TOKEN, jobs: bool = True) -> int:
-        """Deliver events to our door and run the jobs they gave; returns the last status."""
-        from filiera.routing import hooks
+    def deliver(self, *bodies: bytes, handle: bool = True) -> None:
+        """Keep events as our door does, and read them as the worker does. The door: test_event_door.py."""
+        from filiera.platform.models import Received
+        from filiera.routing import hooks, webhooks
 
-        status = 0
-        for body in bodies:
-            answered = Client().post(
-                f"/api/v1/webhooks/cloudtalk/{self.connection.id}",
-                body,
-                content_type="application/json",
-                headers={"Authorization": f"Bearer {token}"},
-            )
-            status = answered.status_code
-        if jobs:
+        now = timezone.now()
+        with self.scope():
+            for body in bodies:
+                kept = webhooks.kept({"content-type": "application/json"}, body, now=now)
+                Received.objects.bulk_create(
+                    [
+                        Received(
+                            provider=hooks.PROVIDER,
+                            **kept._replace(headers=orjson.loads(kept.headers))._asdict(),
+                        )
+                    ],
+                    ignore_conflicts=True,
+                )
+        if handle:
             hooks.handle_waiting(self.brand.id, now=timezone.now)
-        return status
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 from django.db import IntegrityError
 from django.utils import timezone
@@ -447,7 +448,7 @@ def test_events_in_any_order_and_number_bind_one_attempt(
         bodies = [body.replace(b'"event":"call.', b'"action":"call_') for body in bodies]
         bodies[1] = bodies[1].replace(b"call_ringing", b"ringing_on_agent")
     for index in order:
-        assert calling.deliver(bodies[index]) == 200
+        calling.deliver(bodies[index])
 
     (attempt,) = calling.attempts()
     assert (attempt.state, attempt.talking_seconds, attempt.check_at) == ("answered", 4, None)
@@ -481,18 +482,30 @@ def test_calls_of_others_and_garbage_change_nothing(calling: Calling) -> None:
         b"[1,2]",
         b"{}",
     ]
-    assert calling.deliver(*strangers) == 200
+    calling.deliver(*strangers)
     assert calling.attempts()[0].state == "accepted"
 
 
-def test_the_door_of_events_wants_its_token(calling: Calling) -> None:
+def test_an_event_that_cannot_be_applied_stops_no_other(calling: Calling) -> None:
+    """It names the ids of two calls, which the database refuses; the events beside it count all the same."""
     from filiera.platform.models import Received
 
-    assert calling.deliver(b'{"event":"call.started"}', token="another") == 401
-    calling.connection.id = calling.brand.id
-    assert calling.deliver(b'{"event":"call.started"}') == 401
+    calling.leads(2)
+    calling.place()
+    calling.wait_for_events("call.ended", "call.ended")
+    answered = [body for body in calling.posted if b'"call.answered"' in body]
+    ended = [body for body in calling.posted if b'"call.ended"' in body]
+    calling.deliver(*answered, ended[0])
+    one, other = (orjson.loads(body) for body in ended)
+    twisted = orjson.dumps(
+        {"event": "call.ringing", "call_uuid": other["call_uuid"], "call_id": one["call_id"]}
+    )
+    calling.deliver(b"[]", twisted, ended[1])
+    assert all(attempt.ended_at and attempt.call_id for attempt in calling.attempts())
     with calling.scope():
-        assert not Received.objects.exists()
+        assert not Received.objects.filter(handled_at__isnull=True).exists()
+        errors = set(Received.objects.exclude(last_error="").values_list("last_error", flat=True))
+    assert [error.partition(":")[0] for error in sorted(errors)] == ["IntegrityError", "not a JSON object"]
 
 
 def test_a_status_event_moves_the_agent_and_wakes_who_waits(calling: Calling) -> None:
