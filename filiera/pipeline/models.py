@@ -279,6 +279,11 @@ class Activity(BrandRow):
                 name="activity_planned",
                 condition=models.Q(status="planned"),
             ),
+            models.Index(
+                fields=["brand_id", "contact", "scheduled_at", "id"],
+                name="activity_next",
+                condition=models.Q(status="planned"),
+            ),
         ]
 
 

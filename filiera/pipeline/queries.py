@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -82,6 +83,42 @@ class LeadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedLead:
+    """What one line of a list shows of a lead: columns in place of the five models of `LeadRow`."""
+
+    contact_id: UUID
+    first_name: str
+    last_name: str
+    company_name: str
+    email: str | None
+    city: str
+    status: str
+    owner_id: UUID | None
+    owner: str | None
+    last_lead_at: datetime
+    lead_count: int
+    phone_raw: str | None
+    phone_e164: str | None
+    phone_country: str | None
+    phone_country_is_assumed: bool | None
+    phone_is_valid: bool | None
+    service: str | None
+    package: str | None
+    amount: Decimal | None
+    next_type: str | None
+    next_at: datetime | None
+
+    @property
+    def full_name(self) -> str:
+        """Return the name as people say it, or the best that stands for it, as `Contact.full_name` does."""
+        return f"{self.first_name} {self.last_name}".strip() or self.company_name or self.email or ""
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.last_lead_at, self.contact_id)
+
+
+@dataclass(frozen=True, slots=True)
 class LeadPage:
     """Some rows of a list. `next` and `previous` are None at its ends."""
 
@@ -93,7 +130,7 @@ class LeadPage:
 def lead_page(
     wanted: LeadFilter, *, limit: int = 50, after: Cursor | None = None, before: Cursor | None = None
 ) -> LeadPage:
-    """Return the leads that follow `after`, or precede `before`, latest arrival first. Seven statements."""
+    """Return the leads that follow `after`, or precede `before`, latest arrival first. Six statements."""
     ids = _lead_ids(wanted, limit=limit + 1, after=after, before=before)
     has_more = len(ids) > limit
     ids = ids[:limit]
@@ -111,16 +148,70 @@ def lead_page_at(wanted: LeadFilter, *, offset: int, limit: int) -> list[LeadRow
     return lead_rows(_lead_ids(wanted, limit=limit, offset=offset))
 
 
+def listed_page(
+    wanted: LeadFilter, *, limit: int, after: Cursor | None = None
+) -> tuple[list[ListedLead], Cursor | None]:
+    """Return the lines that follow `after`, latest arrival first, and the place to go on from. Two statements."""
+    ids = _lead_ids(wanted, limit=limit + 1, after=after)
+    rows = listed(ids[:limit])
+    return rows, rows[-1].cursor if rows and len(ids) > limit else None
+
+
+def listed(contact_ids: Sequence[UUID]) -> list[ListedLead]:
+    """Return the lines of these leads in the order given; those in the bin or of another brand are left out."""
+    if not contact_ids:
+        return []
+    with connection.cursor() as cursor:
+        # One look at an index for each lead and table: a plain join may read all of the brand instead.
+        cursor.execute(
+            """
+            select contact.id, contact.first_name, contact.last_name, contact.company_name, contact.email, contact.city,
+                   contact.status, owner.id, owner.name, contact.last_lead_at, contact.lead_count,
+                   phone.phone_raw, phone.phone_e164, phone.country_code, phone.assumed_country, phone.is_valid,
+                   event.requested_service, event.requested_package, deal.amount, activity.type, activity.scheduled_at
+            from unnest(%s::uuid[]) with ordinality wanted(id, place)
+            cross join lateral (
+                select * from contacts_contact where id = wanted.id and deleted_at is null limit 1
+            ) contact
+            left join identity_user owner on owner.id = contact.assigned_user_id
+            left join lateral (
+                select * from contacts_contactphone where contact_id = contact.id and is_primary limit 1
+            ) phone on true
+            left join lateral (
+                select requested_service, requested_package from pipeline_leadevent where contact_id = contact.id
+                order by received_at desc, id desc limit 1
+            ) event on true
+            left join lateral (
+                select amount from pipeline_deal where contact_id = contact.id
+                order by status = 'open' desc, opened_at desc, id desc limit 1
+            ) deal on true
+            left join lateral (
+                select type, scheduled_at from pipeline_activity where contact_id = contact.id and status = 'planned'
+                order by scheduled_at, id limit 1
+            ) activity on true
+            order by wanted.place
+            """,
+            [list(contact_ids)],
+        )
+        return [ListedLead(*row) for row in cursor.fetchall()]
+
+
 def count_leads(wanted: LeadFilter, *, most: int = MOST_COUNTED) -> int:
     """Return how many leads a list has, exact up to `most`; `most` + 1 stands for "more than that"."""
-    where, values = _conditions(wanted)
+    return count_lists([wanted], most=most)[0]
+
+
+def count_lists(lists: Iterable[LeadFilter], *, most: int = MOST_COUNTED) -> list[int]:
+    """Return how many leads each of these lists has, as `count_leads` does, in one statement."""
+    counts: list[str] = []
+    values: list[Any] = []
+    for wanted in lists:
+        people, where, given = _conditions(wanted)
+        counts.append(f"(select count(*) from (select 1 from {people} where {where} limit %s) counted)")
+        values += [*given, most + 1]
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"select count(*) from (select 1 from contacts_contact contact where {where} limit %s) counted",
-            [*values, most + 1],
-        )
-        (count,) = cursor.fetchone()
-    return int(count)
+        cursor.execute(f"select {', '.join(counts)}", values)
+        return list(cursor.fetchone())
 
 
 def neighbours(wanted: LeadFilter, contact: Contact) -> tuple[UUID | None, UUID | None]:
@@ -133,12 +224,12 @@ def neighbours(wanted: LeadFilter, contact: Contact) -> tuple[UUID | None, UUID 
 
 def place_of(wanted: LeadFilter, contact: Contact, *, most: int = 1_000) -> int | None:
     """Return the place of a person in a list, from 1, or None beyond `most`."""
-    where, values = _conditions(wanted)
+    people, where, values = _conditions(wanted)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             select count(*) from (
-                select 1 from contacts_contact contact
+                select 1 from {people}
                 where {where} and (contact.last_lead_at, contact.id) > (%s, %s) limit %s
             ) counted
             """,
@@ -228,10 +319,9 @@ def _lead_ids(
     parts: list[str] = []
     values: list[Any] = []
     for branch in branches:
-        where, given = _conditions(branch)
+        people, where, given = _conditions(branch)
         parts.append(
-            f"(select contact.last_lead_at, contact.id from contacts_contact contact where {where}{bound} "
-            f"{order} limit %s)"
+            f"(select contact.last_lead_at, contact.id from {people} where {where}{bound} {order} limit %s)"
         )
         values += [*given, *([place.last_lead_at, place.contact_id] if place else []), limit + offset]
     with connection.cursor() as cursor:
@@ -246,7 +336,10 @@ def _branches(wanted: LeadFilter) -> list[LeadFilter]:
     """Split a filter into filters with one value a field, unless they would be too many.
 
     A source or an owner is asked for state by state, because their indexes have the state before the time.
+    Who is found by a text is few already.
     """
+    if wanted.text.strip():
+        return [wanted]
     states: list[tuple[str, ...]] = [(state,) for state in wanted.states] or [()]
     if not wanted.states and (wanted.marketing_source_ids or wanted.owner_ids):
         states = [(state,) for state in LeadState.values]
@@ -260,9 +353,18 @@ def _branches(wanted: LeadFilter) -> list[LeadFilter]:
     ]
 
 
-def _conditions(wanted: LeadFilter) -> tuple[str, list[Any]]:
-    """Return the SQL conditions of a filter on `contact`, and their values."""
-    parts, values = ["contact.deleted_at is null"], []
+def _conditions(wanted: LeadFilter) -> tuple[str, str, list[Any]]:
+    """Return where a filter looks for `contact`, its conditions, and the values of both, in SQL."""
+    people = "contacts_contact contact"
+    values: list[Any] = []
+    if wanted.text.strip():
+        # One look at an index for each who was found: `id = any(…)` has the planner read all of the brand instead.
+        people = (
+            "unnest(%s::uuid[]) found(id) "
+            "cross join lateral (select * from contacts_contact where id = found.id limit 1) contact"
+        )
+        values.append(contacts.find(wanted.text))
+    parts = ["contact.deleted_at is null"]
     for column, chosen in (
         ("contact.status", wanted.states),
         ("contact.marketing_source_id", wanted.marketing_source_ids),
@@ -277,9 +379,6 @@ def _conditions(wanted: LeadFilter) -> tuple[str, list[Any]]:
     if wanted.arrived_to is not None:
         parts.append("contact.last_lead_at < %s")
         values.append(wanted.arrived_to)
-    if wanted.text.strip():
-        parts.append("contact.id = any(%s::uuid[])")
-        values.append(contacts.find(wanted.text))
     if wanted.only_returning:
         parts.append("contact.lead_count > 1")
     if wanted.without_next_activity:
@@ -295,7 +394,7 @@ def _conditions(wanted: LeadFilter) -> tuple[str, list[Any]]:
             "and (activity.user_id = %s or activity.user_id is null))"
         )
         values.append(wanted.to_call_by)
-    return " and ".join(parts), values
+    return people, " and ".join(parts), values
 
 
 def _one_of(column: str, chosen: Sequence[Any]) -> tuple[str, list[Any]]:

@@ -1,6 +1,6 @@
 """The list of leads: what its address asks for, the rows of a page, and the counts of the ready-made views."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -14,11 +14,10 @@ from django.utils.translation import gettext as _
 
 from filiera.capture.models import MarketingSource
 from filiera.contacts import phones
-from filiera.contacts.models import Contact, ContactPhone, LeadState
+from filiera.contacts.models import LeadState
 from filiera.identity.models import User, UserRole
 from filiera.pipeline import queries as pipeline
-from filiera.pipeline.models import Activity, Deal, LeadEvent
-from filiera.pipeline.queries import Cursor, LeadFilter, LeadRow
+from filiera.pipeline.queries import Cursor, LeadFilter, ListedLead
 from filiera.platform import formats
 from filiera.workspace import calls
 from filiera.workspace.calls import Outcome
@@ -107,56 +106,76 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One lead of the list and how its last call went."""
+    """One lead of the list and how its last call went, in the words of each cell."""
 
-    contact: Contact
-    phone: ContactPhone | None
-    event: LeadEvent | None
-    deal: Deal | None
-    next_activity: Activity | None
+    lead: ListedLead
     outcome: Outcome | None
-    returns: bool
-    mine: bool
+    me: UUID
+    now: datetime
 
     @property
     def key(self) -> str:
-        return str(self.contact.pk)
+        return str(self.lead.contact_id)
 
     @property
     def name(self) -> str:
-        return self.contact.full_name or _("Senza nome")
+        return self.lead.full_name or _("Senza nome")
+
+    @property
+    def returns(self) -> bool:
+        return self.lead.lead_count > 1
+
+    @property
+    def state(self) -> str:
+        return ui.stage(self.lead.status)
 
     @property
     def wish(self) -> str:
         """Return what was asked for last: `FAMILY · BASE`."""
-        if self.event is None:
-            return "–"
-        return (
-            " · ".join(part for part in (self.event.requested_service, self.event.requested_package) if part)
-            or "–"
-        )
+        return " · ".join(part for part in (self.lead.service, self.lead.package) if part) or "–"
+
+    @property
+    def owner(self) -> str:
+        return ui.person(self.lead.owner, self.lead.owner_id == self.me) if self.lead.owner else ""
+
+    @property
+    def next(self) -> str:
+        """Return what is to be done, or the call when it matters more: it rings, waits or went wrong."""
+        if self.outcome is not None and self.outcome.tone in {"live", "warn", "bad"}:
+            return ui.tag(self.outcome.tone, self.outcome.icon, self.outcome.words)
+        return ui.to_do(self.lead.next_type, self.lead.next_at, self.now) if self.lead.next_type else ""
+
+    @property
+    def value(self) -> str:
+        return formats.money(self.lead.amount) if self.lead.amount else ""
 
     @property
     def at(self) -> str:
-        return self.contact.last_lead_at.isoformat(timespec="seconds")
+        return self.lead.last_lead_at.isoformat(timespec="seconds")
 
     @property
-    def is_pressing(self) -> bool:
-        """Say whether the call matters more than what is planned: it rings, waits or went wrong."""
-        return self.outcome is not None and self.outcome.tone in {"live", "warn", "bad"}
+    def at_in_full(self) -> str:
+        return ui.hover(self.lead.last_lead_at)
+
+    @property
+    def arrived(self) -> str:
+        return ui.when(self.lead.last_lead_at, self.now)
 
     @property
     def can_be_called(self) -> bool:
-        return self.phone is not None and self.phone.is_valid and bool(self.phone.phone_e164)
+        return bool(self.lead.phone_is_valid and self.lead.phone_e164)
 
     @property
     def number(self) -> str:
         """Return the number as people read it; one that cannot be understood stays as it was typed."""
-        if self.phone is None:
-            return ""
-        if not self.phone.phone_e164:
-            return self.phone.phone_raw
-        return phones.display_short(self.phone.phone_e164, self.phone.country_code)
+        if not self.lead.phone_e164:
+            return self.lead.phone_raw or ""
+        return phones.display_short(self.lead.phone_e164, self.lead.phone_country)
+
+    @property
+    def number_typed(self) -> str:
+        """Return the number as it stands in the field that edits it."""
+        return self.lead.phone_e164 or self.lead.phone_raw or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,37 +189,32 @@ class Page:
 
 def page(asked: Asked, *, me: User, after: str = "", now: datetime) -> Page:
     """Read one page in a fixed number of statements, newest arrival first."""
-    found = pipeline.lead_page(asked.wanted(me=me, now=now), limit=PAGE, after=Cursor.read(after))
-    rows = with_calls(found.rows, me=me.pk, now=now)
+    leads, follows = pipeline.listed_page(asked.wanted(me=me, now=now), limit=PAGE, after=Cursor.read(after))
     return Page(
-        rows=rows,
-        total=sum((row.deal.amount for row in rows if row.deal and row.deal.amount), Decimal(0)),
-        after=str(found.next or ""),
+        rows=with_calls(leads, me=me.pk, now=now),
+        total=sum((lead.amount for lead in leads if lead.amount), Decimal(0)),
+        after=str(follows or ""),
     )
 
 
 def rows_of(contact_ids: Sequence[UUID], *, me: UUID, now: datetime) -> list[Row]:
     """Return the rows of some people, in the order given."""
-    return with_calls(pipeline.lead_rows(contact_ids), me=me, now=now)
+    return with_calls(pipeline.listed(contact_ids), me=me, now=now)
 
 
-def with_calls(leads: Sequence[LeadRow], *, me: UUID, now: datetime) -> list[Row]:
+def with_calls(leads: Sequence[ListedLead], *, me: UUID, now: datetime) -> list[Row]:
     """Put beside each lead how its last call went, in two statements."""
-    processes = calls.latest_processes([lead.contact.pk for lead in leads])
+    processes = calls.latest_processes([lead.contact_id for lead in leads])
     attempts = calls.latest_attempts(processes.values())
     return [
         Row(
-            contact=lead.contact,
-            phone=lead.phone,
-            event=lead.event,
-            deal=lead.deal,
-            next_activity=lead.next_activity,
+            lead=lead,
             outcome=calls.outcome(process, attempts.get(process.pk) if process else None, me=me, now=now),
-            returns=lead.is_returning,
-            mine=lead.contact.assigned_user_id == me,
+            me=me,
+            now=now,
         )
         for lead in leads
-        for process in [processes.get(lead.contact.pk)]
+        for process in [processes.get(lead.contact_id)]
     ]
 
 
@@ -230,14 +244,15 @@ def views(asked: Asked, *, me: User, now: datetime) -> list[View]:
     ]
     if all(question != asked for _label, question in ready):
         ready.append((_("Questa ricerca"), asked))
+    counts = counted([question for _label, question in ready], me=me, now=now)
     return [
-        View(label, question.address, counted(question, me=me, now=now), question == asked)
-        for label, question in ready
+        View(label, question.address, count, question == asked)
+        for (label, question), count in zip(ready, counts, strict=True)
     ]
 
 
-def chips(asked: Asked) -> list[Chip]:
-    """Return the filters in force, each with the address that takes it away."""
+def chips(asked: Asked, sources: Iterable[MarketingSource]) -> list[Chip]:
+    """Return the filters in force, each with the address that takes it away. `sources` are the brand's."""
     found = []
     if asked.states:
         words = ", ".join(str(LeadState(state).label) for state in asked.states)
@@ -245,7 +260,7 @@ def chips(asked: Asked) -> list[Chip]:
     if asked.arrived:
         found.append(Chip(_("Arrivato"), dict(arrivals())[asked.arrived], replace(asked, arrived="").address))
     if asked.source:
-        name = MarketingSource.objects.filter(pk=asked.source).values_list("name", flat=True).first()
+        name = next((source.name for source in sources if source.pk == asked.source), "")
         found.append(Chip(_("Fonte"), name or _("sconosciuta"), replace(asked, source=None).address))
     if asked.owner:
         found.append(Chip(_("Titolare"), _owner_words(asked.owner), replace(asked, owner="").address))
@@ -258,12 +273,13 @@ def chips(asked: Asked) -> list[Chip]:
     return found
 
 
-def without_one(asked: Asked, *, me: User, now: datetime) -> list[tuple[Chip, str]]:
+def without_one(
+    asked: Asked, sources: Iterable[MarketingSource], *, me: User, now: datetime
+) -> list[tuple[Chip, str]]:
     """Return, for an empty list, each filter with how many leads there are without it (UI-43)."""
-    return [
-        (chip, counted(Asked.read(QueryDict(chip.without.removeprefix("?"))), me=me, now=now))
-        for chip in chips(asked)
-    ]
+    found = chips(asked, sources)
+    questions = [Asked.read(QueryDict(chip.without.removeprefix("?"))) for chip in found]
+    return list(zip(found, counted(questions, me=me, now=now), strict=True))
 
 
 def arrivals() -> list[tuple[str, str]]:
@@ -281,10 +297,12 @@ def colleagues() -> list[User]:
     return list(User.objects.filter(pk__in=UserRole.objects.values("user"), is_active=True).order_by("name"))
 
 
-def counted(asked: Asked, *, me: User, now: datetime) -> str:
-    """Return how many leads there are, exact up to 10.000, then "10.000+" (UI-24)."""
-    n = pipeline.count_leads(asked.wanted(me=me, now=now))
-    return f"{formats.number(pipeline.MOST_COUNTED)}+" if n > pipeline.MOST_COUNTED else formats.number(n)
+def counted(questions: Iterable[Asked], *, me: User, now: datetime) -> list[str]:
+    """Return how many leads each question finds, exact up to 10.000, then "10.000+" (UI-24)."""
+    return [
+        f"{formats.number(pipeline.MOST_COUNTED)}+" if n > pipeline.MOST_COUNTED else formats.number(n)
+        for n in pipeline.count_lists(asked.wanted(me=me, now=now) for asked in questions)
+    ]
 
 
 def _owner_words(owner: str) -> str:

@@ -68,6 +68,7 @@ def lead_index(request: HttpRequest) -> HttpResponse:
     asked = Asked.read(request.GET)
     found = lead_list.page(asked, me=me, after=request.GET.get("dopo", ""), now=now)
     views = lead_list.views(asked, me=me, now=now)
+    sources = list(MarketingSource.objects.order_by("name"))
     context = {
         "page": "leads",
         "page_title": _("Lead"),
@@ -78,13 +79,13 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         "leads": reverse("lead-list"),
         "words": lead_list.words(),
         "count": next(view.count for view in views if view.is_current),
-        "chips": lead_list.chips(asked),
+        "chips": lead_list.chips(asked, sources),
         "views": views,
-        "without_one": [] if found.rows else lead_list.without_one(asked, me=me, now=now),
+        "without_one": [] if found.rows else lead_list.without_one(asked, sources, me=me, now=now),
         "first_use": not found.rows and not asked.is_filtered and not queries.has_any_lead(),
         "states": LeadState.choices,
         "arrivals": lead_list.arrivals(),
-        "sources": MarketingSource.objects.order_by("name"),
+        "sources": sources,
         "colleagues": lead_list.colleagues(),
     }
     return render(request, "workspace/leads.html", context)
@@ -548,7 +549,7 @@ def phone_cell(request: HttpRequest, contact_id: UUID) -> HttpResponse:
         "leads": reverse("lead-list"),
         "words": lead_list.words(),
         "now": now,
-        "typed": request.POST.get("value", _typed(row.phone)),
+        "typed": request.POST.get("value", row.number_typed),
         "refusal": refusal,
     }
     part = "_phone_edit.html" if editing else "_phone_cell.html"

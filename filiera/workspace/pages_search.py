@@ -53,9 +53,9 @@ def search(request: HttpRequest) -> HttpResponse:
     if principal.may("view_contacts"):
         # A single letter would find everybody: until the second, who came last is the better guess.
         wanted = LeadFilter(text=text if len(text) >= SHORTEST else "")
-        found = pipeline.lead_page(wanted, limit=MOST).rows
+        found, _after = pipeline.listed_page(wanted, limit=MOST)
         rows = lead_list.with_calls(found, me=principal.user.pk, now=now)
-        people = [Person(row, marked(row.contact.full_name, text)) for row in rows]
+        people = [Person(row, marked(row.lead.full_name, text)) for row in rows]
     context = {
         "text": text,
         "people": people,

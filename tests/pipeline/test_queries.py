@@ -17,6 +17,8 @@ from filiera.pipeline.queries import Cursor, LeadFilter
 from filiera.platform import brand_scope
 from tests.leads import NOW, incoming, take_in
 
+MOMENTS = {"created_at": NOW, "updated_at": NOW}
+
 
 def at(minutes):
     return NOW + timedelta(minutes=minutes)
@@ -90,6 +92,26 @@ def test_a_row_shows_person_number_request_deal_and_what_is_next(in_vegliasi, be
         bea,
         False,
     )
+    (line,), follows = queries.listed_page(LeadFilter(), limit=1)
+    assert (line.full_name, line.owner_id, line.owner, line.lead_count) == (
+        "Nome1 Cognome1",
+        bea.id,
+        bea.name,
+        1,
+    )
+    assert (line.phone_e164, line.service, line.amount) == ("+393510000001", "FAMILY", Decimal("480.00"))
+    assert (line.next_type, line.next_at, line.cursor, follows) == ("chiamata", at(1), row.cursor, None)
+
+
+def test_a_line_shows_the_open_deal_before_a_later_one_that_is_closed(in_vegliasi, bea):
+    person = arrive(1)
+    deal = Deal.objects.get()
+    commands.edit_deal(deal_id=deal.id, changes={"amount": Decimal("480")}, now=NOW)
+    Deal.objects.create(
+        contact=person, status="lost", amount=Decimal(9), opened_at=at(60), closed_at=at(70), **MOMENTS
+    )
+    (line,) = queries.listed([person.id])
+    assert line.amount == queries.lead_rows([person.id])[0].deal.amount == Decimal("480.00")
 
 
 def test_filters_keep_what_they_say_together_and_alone(seven, bea):
@@ -108,9 +130,9 @@ def test_filters_keep_what_they_say_together_and_alone(seven, bea):
         wanted = LeadFilter(**fields)
         names = [int(row.contact.first_name[4:]) for row in queries.lead_page(wanted).rows]
         assert queries.count_leads(wanted) == len(names)
-        assert [row.contact.id for row in queries.lead_page_at(wanted, offset=0, limit=50)] == [
-            row.contact.id for row in queries.lead_page(wanted).rows
-        ]
+        found = [row.contact.id for row in queries.lead_page(wanted).rows]
+        assert [row.contact.id for row in queries.lead_page_at(wanted, offset=0, limit=50)] == found
+        assert [line.contact_id for line in queries.listed_page(wanted, limit=50)[0]] == found
         return names
 
     assert listed() == [5, 6, 4, 3, 2, 1, 0]
@@ -137,6 +159,12 @@ def test_neighbours_and_place_follow_the_list_one_came_from(seven):
 def test_counting_stops_where_it_is_told_to(seven):
     assert queries.count_leads(LeadFilter(), most=5) == 6
     assert queries.count_leads(LeadFilter(), most=7) == 7
+    lists = [
+        LeadFilter(),
+        LeadFilter(text="Cognome3"),
+        LeadFilter(text="Cognome3", states=("perso", "caldo")),
+    ]
+    assert queries.count_lists(lists) == [7, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +218,7 @@ def test_nobody_reads_another_brands_lead(in_vegliasi, quadranorma):
     with brand_scope.use(quadranorma.id):
         with pytest.raises(ContactMissing):
             queries.lead_record(person.id)
-        assert queries.lead_rows([person.id]) == []
+        assert queries.lead_rows([person.id]) == queries.listed([person.id]) == []
         assert queries.count_leads(LeadFilter()) == 0
         assert people.find("adele") == []
         assert queries.latest_events() == []

@@ -65,7 +65,7 @@ def test_the_list_shows_newest_first_with_count_and_sum(bea: Any) -> None:
 )
 def test_filters_of_the_address_hold(bea: Any, query: str, names: set[str]) -> None:
     rows = bea.get(f"/leads?{query}").context["list"].rows
-    assert {row.contact.first_name for row in rows} == names
+    assert {row.lead.first_name for row in rows} == names
 
 
 def test_a_source_is_a_filter_with_its_chip(bea: Any, scope: Any) -> None:
@@ -90,7 +90,7 @@ def test_pages_follow_each_other_without_gaps_or_repeats(bea: Any, monkeypatch: 
     after = ""
     for _page in range(3):
         found = bea.get("/leads", {"dopo": after}).context["list"]
-        seen += [row.contact.first_name for row in found.rows]
+        seen += [row.lead.first_name for row in found.rows]
         after = found.after
     assert after == ""
     assert len(seen) == len(set(seen)) == 8
@@ -365,7 +365,7 @@ def test_what_is_missing_is_said_at_its_field_and_nothing_is_created(bea: Any, s
 @pytest.mark.parametrize("wanted", ["brun", "adele", "+39 351 000 4127", "adele.brunetti@posta.example"])
 def test_the_palette_finds_people(bea: Any, wanted: str) -> None:
     people = bea.get("/cerca", {"q": wanted}).context["people"]
-    assert [person.row.contact.first_name for person in people] == ["Adele"]
+    assert [person.row.lead.first_name for person in people] == ["Adele"]
 
 
 def test_the_palette_offers_pages_and_actions(bea: Any) -> None:

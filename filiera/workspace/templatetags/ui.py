@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from filiera.contacts import phones
 from filiera.contacts.models import LeadState
+from filiera.pipeline.models import Activity
 from filiera.platform import formats
 
 register = template.Library()
@@ -112,6 +113,18 @@ def sla(due_at: datetime, now: datetime, total_s: int, prefix: str = "") -> Safe
         late=f"{prefix}{late}",
         words=f"{prefix}{words}",
     )
+
+
+@register.simple_tag
+def to_do(kind: str, scheduled_at: datetime | None, now: datetime) -> str:
+    """Return a planned activity and its moment; one that is late stands out."""
+    what = str(Activity.Type(kind).label)
+    if scheduled_at is None:
+        return what
+    when = formats.moment(scheduled_at, now)
+    if scheduled_at < now:
+        return tag("bad", "alert-circle", _("%(what)s, scaduta %(when)s") % {"what": what, "when": when})
+    return f"{what}, {when}"
 
 
 @register.filter
