@@ -10,19 +10,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min, Q, QuerySet
 
 from filiera.capture import metrics
 from filiera.capture.models import Submission
-from filiera.platform import live
+from filiera.platform import instances, live
 
 log = logging.getLogger("filiera.capture.queue")
 
 BACKEND = "database"
 MOST_BYTES = 32 * 1024 * 1024
 MOST_LAPSES = 10  # of a submission's lease: a worker may be killed, but not by the same submission for ever
+
+
+_CLAIMED = (
+    *("id", "brand_id", "source_id", "lead_id", "content_type", "body"),
+    *("status", "error_code", "attempts", "max_retries"),
+)
 
 
 class LeaseLost(Exception):
@@ -46,13 +53,31 @@ def claim(limit: int, *, now: datetime, worker: str, lookup: bool = False) -> li
     """Return up to `limit` submissions of all brands that are due, the oldest first, leased to `worker`.
 
     With `lookup`, those whose data has to be fetched from the sender first. A batch holds at most 32 MiB of bodies.
+    Only what processing looks at is read now, and moments by Python itself: Django's way takes 40 µs more for each.
     """
-    return list(
-        Submission.objects.raw(
-            "select * from capture_claim(%s, %s, %s, %s, %s, %s, %s)",
+    lease = {
+        "queue_state": Submission.Queue.LEASED.value,
+        "leased_by": worker,
+        "leased_until": now + timedelta(seconds=settings.QUEUE_LEASE_S),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"select {', '.join(_CLAIMED)}, received_at::text, retrieved::text"
+            " from capture_claim(%s, %s, %s, %s, %s, %s, %s)",
             [limit, worker, now, settings.QUEUE_LEASE_S, lookup, MOST_BYTES, MOST_LAPSES],
         )
-    )
+        return [
+            instances.partly_read(
+                Submission,
+                dict(zip(_CLAIMED, values, strict=True))
+                | lease
+                | {
+                    "received_at": datetime.fromisoformat(received_at),
+                    "retrieved": orjson.loads(retrieved) if retrieved else None,
+                },
+            )
+            for *values, received_at, retrieved in cursor.fetchall()
+        ]
 
 
 def finish(submissions: Sequence[Submission], *, now: datetime) -> None:
@@ -62,7 +87,7 @@ def finish(submissions: Sequence[Submission], *, now: datetime) -> None:
     """
     rejected = [one for one in submissions if one.status == Submission.Status.REJECTED]
     processed = [one for one in submissions if one.status != Submission.Status.REJECTED]
-    _end(processed, now, status=Submission.Status.PROCESSED, last_error="")
+    _end(processed, now, status="processed")
     for code in {one.error_code for one in rejected}:
         _end([one for one in rejected if one.error_code == code], now, status="rejected", error_code=code)
     metrics.count_processed("success", len(processed))
@@ -160,12 +185,25 @@ def held(submissions: Sequence[Submission]) -> "QuerySet[Submission]":
     )
 
 
-def _end(submissions: Sequence[Submission], now: datetime, **changes: Any) -> None:
+def _end(submissions: Sequence[Submission], now: datetime, *, status: str, error_code: str = "") -> None:
     if not submissions:
         return
-    ended = held(submissions).update(
-        queue_state=Submission.Queue.DONE, processed_at=now, leased_by="", leased_until=None, **changes
-    )
+    first = submissions[0]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            update capture_submission
+            set queue_state = 'done', processed_at = %s, leased_by = '', leased_until = null,
+                status = %s, error_code = %s, last_error = case when %s = 'processed' then '' else last_error end
+            where id = any(%s::uuid[]) and queue_state = 'leased' and leased_by = %s and leased_until = %s
+            """,
+            [
+                *(now, status, error_code, status),
+                "{" + ",".join(one.id.hex for one in submissions) + "}",
+                *(first.leased_by, first.leased_until),
+            ],
+        )
+        ended = cursor.rowcount
     if ended != len(submissions):
         raise LeaseLost(
             f"{len(submissions) - ended} of {len(submissions)} submissions are somebody else's now"

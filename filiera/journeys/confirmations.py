@@ -18,6 +18,7 @@ def promise(leads: list[Lead], *, now: datetime) -> None:
     if not new:
         return
     brand = Brand.objects.get(id=brand_scope.current())
+    task, why = _("Mandare il contratto"), _("Lo ha chiesto nel modulo.")
     words = _Words.of(brand)
     emails.queue([_confirmation(lead, brand, words) for lead in new if lead.incoming.email], now=now)
     pipeline.plan_tasks(
@@ -26,8 +27,8 @@ def promise(leads: list[Lead], *, now: datetime) -> None:
                 contact_id=lead.contact.id,
                 deal_id=lead.deal.id,
                 type="email",
-                title=_("Mandare il contratto"),
-                note=_("Lo ha chiesto nel modulo."),
+                title=task,
+                note=why,
                 user_id=lead.contact.assigned_user_id,
                 scheduled_at=now,
                 cause=f"contract:{lead.event.id}",

@@ -18,14 +18,20 @@ def made(model: type[M], values: Mapping[str, Any], related: Mapping[str, Model]
     to, by field name. Ten times as fast as calling the model, which matters on the path of a lead: no signal is sent,
     nothing is converted.
     """
+    instance = partly_read(model, _plain_defaults(model))
+    instance.__dict__.update(values)
+    if related:
+        instance._state.fields_cache.update(related)
+    return instance
+
+
+def partly_read(model: type[M], values: Mapping[str, Any]) -> M:
+    """Return an instance of which only `values` were read; any other column is read from the database at first use."""
     instance = model.__new__(model)
     state = ModelState()
     state.db, state.adding = "default", False
-    instance.__dict__.update(_plain_defaults(model))
     instance.__dict__.update(values)
     instance._state = state
-    if related:
-        state.fields_cache.update(related)
     return instance
 
 
