@@ -1,7 +1,9 @@
 """Concurrent requests share a commit: durability costs each of them a fraction of a flush (decision 3).
 
-No timer: whatever has queued up since the last flush goes with the next one. One statement stores a whole batch (the
-function capture_accept); a request is answered only after that statement has committed.
+Whatever has queued up since the last flush goes with the next one. Under load the next one waits a moment for the
+senders whom the last one answered: what a flush costs besides its rows is then shared by all of them, which doubles
+what a core accepts. One statement stores a whole batch (the function capture_accept); a request is answered only after
+that statement has committed.
 """
 
 import asyncio
@@ -17,7 +19,8 @@ import asyncpg
 
 log = logging.getLogger("filiera.capture")
 
-FLUSHERS = 1  # of a process: a second one finds smaller batches, and waits for the lock of the same buckets
+CROWD = 8  # a flush of fewer is no load, and its followers wait for nobody
+GATHER_S = 0.010
 MOST_PER_FLUSH = 500
 MOST_BYTES_PER_FLUSH = 8 * 1024 * 1024
 MOST_WAITING = 4_000
@@ -71,7 +74,7 @@ _STORED = Outcome("stored")
 
 
 class GroupCommit:
-    """The flushers of one process. Used inside its event loop only."""
+    """The flusher of one process: a second one would find smaller batches. Used inside its event loop only."""
 
     def __init__(self, dsn: str, *, max_retries: int) -> None:
         self._dsn = dsn
@@ -79,8 +82,9 @@ class GroupCommit:
         self._waiting: deque[tuple[Entry, asyncio.Future[Outcome]]] = deque()
         self._bytes_waiting = 0
         self._arrived = asyncio.Event()
-        self._flushers: list[asyncio.Task[None]] = []
-        self._connections: dict[int, asyncpg.Connection] = {}
+        self._enough = 1  # as many as the flusher waits for
+        self._flusher: asyncio.Task[None] | None = None
+        self._connection: asyncpg.Connection | None = None
         self._closing = False
         self._touched: set[UUID] = set()
         self._touch_again_at = datetime.now(UTC) + TOUCHED_FOR
@@ -94,48 +98,58 @@ class GroupCommit:
             or self._bytes_waiting + size > MOST_BYTES_WAITING
         ):
             raise Unavailable("too much is waiting")
-        if not self._flushers:
-            self._flushers = [asyncio.create_task(self._flush_for_ever(number)) for number in range(FLUSHERS)]
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush_for_ever())
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((entry, done))
         self._bytes_waiting += size
-        self._arrived.set()
+        if len(self._waiting) >= self._enough:
+            self._arrived.set()
         return await done
 
     async def close(self) -> None:
         """Flush what waits, then let the connections go."""
         self._closing = True
         self._arrived.set()
-        if self._flushers:
-            await asyncio.wait(self._flushers, timeout=TIMEOUT_S)
-        for task in self._flushers:
-            task.cancel()
-        for connection in self._connections.values():
-            connection.terminate()
-        self._connections.clear()
+        if self._flusher is not None:
+            await asyncio.wait([self._flusher], timeout=TIMEOUT_S)
+            self._flusher.cancel()
+        self._drop()
 
-    async def _flush_for_ever(self, number: int) -> None:
+    async def _flush_for_ever(self) -> None:
+        answered = 0
         while True:
-            while not self._waiting:
-                if self._closing:
-                    return
-                self._arrived.clear()
-                await self._arrived.wait()
+            if answered >= CROWD:
+                await self._arrival_of(len(self._waiting) + answered, limit_s=GATHER_S)
+            await self._arrival_of(1)
+            if not self._waiting:
+                return
             batch = self._take()
+            answered = len(batch)
             try:
-                await self._flush(number, batch)
+                await self._flush(batch)
             except Exception as trouble:
                 if not isinstance(trouble, (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
                     log.exception("Errore producer")
                 else:
                     log.warning("the batch could not be stored: %s", type(trouble).__name__)
-                self._drop(number)
+                self._drop()
                 # What came behind would wait as long for the same answer.
                 while self._waiting:
                     batch += self._take()
                 for _entry, done in batch:
                     if not done.done():
                         done.set_exception(Unavailable(type(trouble).__name__))
+
+    async def _arrival_of(self, many: int, *, limit_s: float | None = None) -> None:
+        """Wait until `many` wait, or the limit, or the end."""
+        self._enough = min(many, MOST_PER_FLUSH)
+        if len(self._waiting) >= self._enough or self._closing:
+            return
+        self._arrived.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._arrived.wait()
 
     def _take(self) -> list[tuple[Entry, asyncio.Future[Outcome]]]:
         batch: list[tuple[Entry, asyncio.Future[Outcome]]] = []
@@ -149,10 +163,10 @@ class GroupCommit:
         self._bytes_waiting -= size
         return batch
 
-    async def _flush(self, number: int, batch: list[tuple[Entry, asyncio.Future[Outcome]]]) -> None:
+    async def _flush(self, batch: list[tuple[Entry, asyncio.Future[Outcome]]]) -> None:
         """Store a batch and wake who waits for it; a content that the database refuses is isolated."""
         try:
-            outcomes = await self._store(number, [entry for entry, _done in batch])
+            outcomes = await self._store([entry for entry, _done in batch])
         except (
             asyncpg.DataError,
             asyncpg.ProgramLimitExceededError,
@@ -164,16 +178,16 @@ class GroupCommit:
                     batch[0][1].set_exception(Unstorable(type(no).__name__))
                 return
             for pair in batch:
-                await self._flush(number, [pair])
+                await self._flush([pair])
             return
         for place, (_entry, done) in enumerate(batch, 1):
             if not done.done():
                 done.set_result(outcomes.get(place, _STORED))
 
-    async def _store(self, number: int, entries: list[Entry]) -> dict[int, Outcome]:
-        connection = self._connections.get(number)
+    async def _store(self, entries: list[Entry]) -> dict[int, Outcome]:
+        connection = self._connection
         if connection is None or connection.is_closed():
-            connection = self._connections[number] = await connect(self._dsn)
+            connection = self._connection = await connect(self._dsn)
         now = datetime.now(UTC)
         sources = {entry.source_id for entry in entries}
         touch = not self._touched.issuperset(sources) or now >= self._touch_again_at
@@ -194,9 +208,9 @@ class GroupCommit:
             for row in rows
         }
 
-    def _drop(self, number: int) -> None:
-        """Forget a connection whose state nobody knows."""
-        connection = self._connections.pop(number, None)
+    def _drop(self) -> None:
+        """Forget the connection: nobody knows its state."""
+        connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.terminate()
