@@ -35,10 +35,11 @@ def take_in_leads(submissions: list[Submission], *, now: datetime) -> list[Lead]
     incoming = incoming_leads.read(submissions)
     people = contacts.resolve(incoming, now=now)
     leads = pipeline.open_leads(incoming, people, now=now)  # lead events, each in its deal
-    decisions = routing.assign(leads, now=now)
-    routing.request_calls(decisions, now=now)
     confirmations.promise(leads, now=now)
     queue.finish(submissions, now=now)
+    # From here to the commit the brand's turn is locked: what another batch need not wait for stands above.
+    decisions = routing.assign(leads, now=now)
+    routing.request_calls(decisions, now=now)
     live.announce("leads", "calls")
     return leads
 
