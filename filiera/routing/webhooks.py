@@ -29,29 +29,20 @@ from filiera.capture.group_commit import Unavailable, connect
 from filiera.platform import metrics
 from filiera.platform.ids import new_id
 from filiera.platform.outages import RETRY_AFTER_S
-from filiera.routing import hooks, wake
+from filiera.routing import hooks
 
 log = logging.getLogger("filiera.routing")
 
 PREFIX: Final = "/api/v1/webhooks/cloudtalk/"
 LARGEST_BODY: Final = 64 * 1024
 MOST_WAITING: Final = 2_000
+TOGETHER_S: Final = 0.01  # what comes within it shares a commit; a provider waits for seconds
 TIMEOUT_S: Final = 2.0
 FRESH_FOR_S: Final = 0.5  # a new token takes effect within a second in every process
 MOST_CONNECTIONS: Final = 1_000
 _KEPT_HEADERS: Final = ("content-type", "user-agent")
 _ROUTE: Final = PREFIX + "<uuid:connection_id>"
-_KEEP: Final = """
-with kept as (
-    insert into platform_received (id, brand_id, provider, external_id, headers, body, received_at, last_error)
-    select id, $1::uuid, $2, external_id, headers::jsonb, body, received_at, ''
-      from unnest($3::uuid[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[])
-           as told(id, external_id, headers, body, received_at)
-    on conflict (brand_id, provider, external_id) do nothing
-    returning 1
-)
-select pg_notify($8, $1::uuid::text) where exists (select from kept)
-"""
+_KEEP: Final = "select routing_keep_events($1, $2, $3, $4, $5, $6)"
 
 
 class Owner(NamedTuple):
@@ -187,8 +178,9 @@ class Inbox:
         self._drop()
 
     async def _flush(self) -> None:
-        """Commit until nothing waits: each time all that came during the commit before."""
+        """Commit until nothing waits: each time all that came in a moment, or during the commit before."""
         while self._waiting:
+            await asyncio.sleep(TOGETHER_S)
             batch: dict[UUID, list[_Waiting]] = {}
             while self._waiting:
                 waiting = self._waiting.popleft()
@@ -219,9 +211,8 @@ class Inbox:
 
     async def _store(self, brand_id: UUID, events: list[Kept]) -> None:
         columns: Any = zip(*events, strict=True)
-        async with self._asking() as database, database.transaction():
-            await database.execute("select set_config('app.brand_id', $1, true)", str(brand_id))
-            await database.execute(_KEEP, brand_id, hooks.PROVIDER, *map(list, columns), wake.EVENTS)
+        async with self._asking() as database:
+            await database.execute(_KEEP, brand_id, *map(list, columns))
 
     @contextlib.asynccontextmanager
     async def _asking(self) -> Any:
