@@ -15,13 +15,14 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, ClassVar, TypeVar
 
-import httpx
 import orjson
 
 from filiera.simulators import page
 from filiera.simulators.http import (
     Answer,
+    BadRequest,
     HttpServer,
+    Poster,
     Request,
     Silence,
     json_answer,
@@ -139,7 +140,7 @@ class Simulator:
         self._first_knobs = self.knobs.as_json()
         self.base_url = ""
         self._server = HttpServer(self._handle)
-        self._http: httpx.AsyncClient | None = None
+        self._poster = Poster()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._forget()
 
@@ -152,8 +153,7 @@ class Simulator:
     async def stop(self) -> None:
         await self._server.stop()
         await self._cancel_tasks()
-        if self._http is not None:
-            await self._http.aclose()
+        self._poster.close()
 
     def urls(self) -> Json:
         """Return where it is found, as written to demo.json."""
@@ -335,16 +335,12 @@ class Simulator:
     ) -> Delivery:
         """Send a webhook once and return what became of it; never raises for a receiver that misbehaves."""
         loopback_url(url)
-        if self._http is None:
-            self._http = httpx.AsyncClient(
-                trust_env=False, verify=False, timeout=10.0, follow_redirects=False
-            )
         delivery = Delivery(moment(now()), kind, url, orjson.loads(body) if shown is None else shown)
         self.deliveries.append(delivery)
         try:
-            response = await self._http.post(url, content=body, headers=headers)
-            delivery.status, delivery.answer = response.status_code, response.text[:500]
-        except httpx.HTTPError as trouble:
+            delivery.status, answer = await self._poster.post(url, body, headers)
+            delivery.answer = answer[:2000].decode("utf-8", "replace")[:500]
+        except (OSError, TimeoutError, BadRequest) as trouble:
             delivery.error = f"{type(trouble).__name__}: {trouble}"
         self.count(f"sent {kind} {delivery.status or 'lost'}")
         return delivery

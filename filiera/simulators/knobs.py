@@ -145,11 +145,11 @@ def endpoint_name(text: str) -> str:
 
 
 def loopback_url(value: str) -> str:
-    """Return `value` when empty or an http(s) address on this machine. Raises ValueError otherwise."""
+    """Return `value` when empty or an http address on this machine. Raises ValueError otherwise."""
     host = urlsplit(value).hostname or ""
     if value and not (host in {"localhost", "::1"} or host.startswith("127.")):
         raise ValueError("a simulator posts to this machine only")
-    if value and urlsplit(value).scheme not in {"http", "https"}:
+    if value and urlsplit(value).scheme != "http":
         raise ValueError("expected an http address")
     return value
 
