@@ -116,6 +116,10 @@ class Card:
         return "" if self.amount is None else str(self.amount).replace(".", ",")
 
     @property
+    def move_words(self) -> str:
+        return _("Sposta %(name)s") % {"name": self.name}
+
+    @property
     def priority_icon(self) -> str:
         return f"p-{self.priority}"
 

@@ -53,6 +53,7 @@ def show(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     columns = board.columns(_wanted(request.GET, principal, now), me=principal.user.id, now=now)
     query = _query(request.GET)
+    owners, marketing_sources = _owners(principal), _marketing_sources()
     context = {
         "page": "board",
         "page_title": _("Bacheca"),
@@ -60,16 +61,13 @@ def show(request: HttpRequest) -> HttpResponse:
             _with_more(column, query) if column.remaining and column.cards else column for column in columns
         ],
         "is_empty": not any(column.count for column in columns),
-        "filters": _filters(request.GET, principal),
+        "filters": _filters(request.GET, owners, marketing_sources),
         "wanted": {name: request.GET.get(name, "") for name in ("owner", "source", "opened")},
-        "owners": _owners(principal),
-        "marketing_sources": _marketing_sources(),
+        "owners": owners,
+        "marketing_sources": marketing_sources,
         "opened_choices": [Choice(code, label) for code, label in _period_labels().items()],
-        "may_move": True,
-        "may_add": principal.may("create_lead"),
-        "today": timezone.localdate(now),
-        "now": now,
         "lost_reasons": _lost_reasons(),
+        **_shared(principal, now),
     }
     return render(request, "pipeline/board.html", context)
 
@@ -88,8 +86,7 @@ def column(request: HttpRequest, stage_id: UUID) -> HttpResponse:
     head = replace(head, cards=cards, shown_before=_whole(request.GET.get("shown", "")))
     context = {
         "column": _with_more(head, _query(request.GET)) if follow else head,
-        "may_move": True,
-        "now": now,
+        **_shared(principal, now),
     }
     return render(request, "pipeline/_board_cards.html", context)
 
@@ -186,12 +183,7 @@ def _answer(
         now=now,
     )
     cards = {card.id: card for card in board.cards_of(deal_ids, me=principal.user.id, now=now)}
-    shared = {
-        "may_move": True,
-        "may_add": principal.may("create_lead"),
-        "today": timezone.localdate(now),
-        "now": now,
-    }
+    shared = _shared(principal, now)
     body: dict[str, Any] = {
         "text": text,
         "heads": {
@@ -203,6 +195,17 @@ def _answer(
     if undo:
         body["undo"] = undo
     return JsonResponse(body, status=status)
+
+
+def _shared(principal: Principal, now: datetime) -> dict[str, Any]:
+    """Return what heads and cards say alike, wherever they are rendered."""
+    return {
+        "may_move": True,
+        "may_add": principal.may("create_lead"),
+        "leads": reverse("lead-list"),
+        "today": timezone.localdate(now),
+        "now": now,
+    }
 
 
 def _card_json(deal_id: UUID, card: board.Card | None, shared: dict[str, Any]) -> dict[str, str]:
@@ -391,24 +394,25 @@ def _period_labels() -> dict[str, str]:
 
 def _owners(principal: Principal) -> list[Choice]:
     colleagues = UserRole.objects.exclude(user=principal.user).values("user")
-    people = User.objects.filter(id__in=colleagues, is_active=True)
+    people = User.objects.filter(id__in=colleagues, is_active=True).order_by("name")
     return [
         Choice("me", _("io")),
-        *(Choice(str(user.id), user.name) for user in people.order_by("name")),
+        *(Choice(str(user_id), name) for user_id, name in people.values_list("id", "name")),
         Choice("nobody", _("nessuno")),
     ]
 
 
 def _marketing_sources() -> list[Choice]:
-    return [Choice(str(source.id), source.name) for source in MarketingSource.objects.order_by("name")]
+    sources = MarketingSource.objects.order_by("name").values_list("id", "name")
+    return [Choice(str(source_id), name) for source_id, name in sources]
 
 
-def _filters(query: QueryDict, principal: Principal) -> list[Filter]:
+def _filters(query: QueryDict, owners: Sequence[Choice], marketing_sources: Sequence[Choice]) -> list[Filter]:
     """Return the filters in force, in words."""
     found = []
     words = {
-        "owner": (_("Titolare"), {choice.value: choice.label for choice in _owners(principal)}),
-        "source": (_("Provenienza"), {choice.value: choice.label for choice in _marketing_sources()}),
+        "owner": (_("Titolare"), {choice.value: choice.label for choice in owners}),
+        "source": (_("Provenienza"), {choice.value: choice.label for choice in marketing_sources}),
         "opened": (_("Arrivato"), _period_labels()),
     }
     for name, (label, values) in words.items():

@@ -217,9 +217,12 @@ def count_lists(lists: Iterable[LeadFilter], *, most: int = MOST_COUNTED) -> lis
 def neighbours(wanted: LeadFilter, contact: Contact) -> tuple[UUID | None, UUID | None]:
     """Return who stands before and after a person in a list, for the arrows of the record (UI-06)."""
     here = Cursor(contact.last_lead_at, contact.id)
-    before = _lead_ids(wanted, limit=1, before=here)
-    after = _lead_ids(wanted, limit=1, after=here)
-    return (before[0] if before else None, after[0] if after else None)
+    before, values_before = _ids_in_order(wanted, limit=1, before=here)
+    after, values_after = _ids_in_order(wanted, limit=1, after=here)
+    with connection.cursor() as cursor:
+        cursor.execute(f"select ({before}), ({after})", [*values_before, *values_after])
+        found: tuple[UUID | None, UUID | None] = cursor.fetchone()
+    return found
 
 
 def place_of(wanted: LeadFilter, contact: Contact, *, most: int = 1_000) -> int | None:
@@ -305,7 +308,22 @@ def _lead_ids(
     before: Cursor | None = None,
     offset: int = 0,
 ) -> list[UUID]:
-    """Return the ids of a list, in order.
+    """Return the ids of a list, in order."""
+    statement, values = _ids_in_order(wanted, limit=limit, after=after, before=before, offset=offset)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _ids_in_order(
+    wanted: LeadFilter,
+    *,
+    limit: int,
+    after: Cursor | None = None,
+    before: Cursor | None = None,
+    offset: int = 0,
+) -> tuple[str, list[Any]]:
+    """Return the statement for the ids of a list, in order, and its values.
 
     A field with several values is asked value by value and merged: each branch then reads an index in its order
     and stops at the limit, which `in (…)` would keep the planner from doing.
@@ -324,12 +342,8 @@ def _lead_ids(
             f"(select contact.last_lead_at, contact.id from {people} where {where}{bound} {order} limit %s)"
         )
         values += [*given, *([place.last_lead_at, place.contact_id] if place else []), limit + offset]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"select id from ({' union all '.join(parts)}) lead {order} limit %s offset %s",
-            [*values, limit, offset],
-        )
-        return [row[0] for row in cursor.fetchall()]
+    statement = f"select id from ({' union all '.join(parts)}) lead {order} limit %s offset %s"
+    return statement, [*values, limit, offset]
 
 
 def _branches(wanted: LeadFilter) -> list[LeadFilter]:
@@ -413,6 +427,14 @@ def _one_of(column: str, chosen: Sequence[Any]) -> tuple[str, list[Any]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Suggested:
+    """Somebody who may be the same person, and the suggestion that says so (CON-35)."""
+
+    suggestion_id: UUID
+    contact: Contact
+
+
+@dataclass(frozen=True, slots=True)
 class LeadRecord:
     """All that the record of a lead shows of contacts and pipeline; the thread is `contacts.timeline.read`."""
 
@@ -421,7 +443,7 @@ class LeadRecord:
     deals: list[Deal]
     events: list[LeadEvent]
     tasks: list[Activity]
-    suggestions: list[Contact]
+    suggestions: list[Suggested]
 
     @property
     def deal(self) -> Deal | None:
@@ -431,38 +453,48 @@ class LeadRecord:
         )
 
 
-def lead_record(contact_id: UUID, *, events: int = 20) -> LeadRecord:
-    """Return one lead. Seven statements. Raises ContactMissing, also across brands."""
-    contact = contacts.contact_for(contact_id)
+def lead_record(contact_id: UUID) -> LeadRecord:
+    """Return one lead. Seven statements at most. Raises ContactMissing, also across brands."""
+    return record_of(contacts.contact_for(contact_id))
+
+
+def record_of(contact: Contact, *, events: int = 20) -> LeadRecord:
+    """Return all that is shown of a person who was read already."""
     return LeadRecord(
         contact=contact,
-        phones=contacts.phones_of([contact_id]).get(contact_id, []),
+        phones=contacts.phones_of([contact.id]).get(contact.id, []),
         deals=list(
-            Deal.objects.filter(contact_id=contact_id)
+            Deal.objects.filter(contact=contact)
             .select_related("current_stage", "owner_user")
             .order_by("-opened_at", "-id")
         ),
         events=list(
-            LeadEvent.objects.filter(contact_id=contact_id)
+            LeadEvent.objects.filter(contact=contact)
             .select_related("marketing_source")
             .order_by("-received_at", "-id")[:events]
         ),
         tasks=list(
-            Activity.objects.filter(contact_id=contact_id, status=Activity.Status.PLANNED)
+            Activity.objects.filter(contact=contact, status=Activity.Status.PLANNED)
             .select_related("user")
             .order_by("scheduled_at", "id")
         ),
-        suggestions=_suggested(contact_id),
+        suggestions=_suggested(contact.id),
     )
 
 
-def _suggested(contact_id: UUID) -> list[Contact]:
-    """Return who may be the same person (CON-35)."""
+def _suggested(contact_id: UUID) -> list[Suggested]:
+    """Return who may be the same person, the oldest suggestion first."""
     pairs = DuplicateSuggestion.objects.filter(
         Q(contact_id=contact_id) | Q(other_id=contact_id), dismissed_at=None
-    ).values_list("contact_id", "other_id")
-    others = [other if one == contact_id else one for one, other in pairs]
-    return list(Contact.objects.filter(id__in=others, deleted_at=None))
+    ).values_list("id", "contact_id", "other_id")
+    others = {
+        suggestion_id: other if one == contact_id else one
+        for suggestion_id, one, other in pairs.order_by("created_at")
+    }
+    people = Contact.objects.filter(deleted_at=None).in_bulk(others.values())
+    return [
+        Suggested(suggestion_id, people[other]) for suggestion_id, other in others.items() if other in people
+    ]
 
 
 def latest_events(*, limit: int = 50, since: datetime | None = None) -> list[LeadEvent]:

@@ -62,7 +62,7 @@ def record(found: LeadRecord) -> dict[str, Any]:
         "deals": [deal_of_lead(each) for each in found.deals],
         "last_events": [event(each) for each in found.events],
         "planned_activities": [activity(each) for each in found.tasks],
-        "possible_duplicates": [str(each.id) for each in found.suggestions],
+        "possible_duplicates": [str(each.contact.id) for each in found.suggestions],
     }
 
 

@@ -31,7 +31,22 @@ def read(contact_ids: Sequence[UUID], limit: int) -> list[TimelineItem]:
 
 
 def _leads(contact_ids: Sequence[UUID], limit: int) -> list[TimelineItem]:
-    rows = LeadEvent.objects.filter(contact_id__in=contact_ids).select_related("marketing_source")
+    rows = (
+        LeadEvent.objects.filter(contact_id__in=contact_ids)
+        .select_related("marketing_source")
+        .only(
+            *(
+                "contact_id",
+                "received_at",
+                "occurred_at",
+                "message",
+                "source",
+                "marketing_source__name",
+                "is_test",
+            ),
+            *("requested_service", "requested_package", "wants_contract", "wants_brochure", "submission_id"),
+        )
+    )
     return [
         TimelineItem(
             at=event.received_at,
@@ -58,8 +73,13 @@ def _leads(contact_ids: Sequence[UUID], limit: int) -> list[TimelineItem]:
 
 
 def _moves(contact_ids: Sequence[UUID], limit: int) -> list[TimelineItem]:
-    rows = StageHistory.objects.filter(deal__contact_id__in=contact_ids).select_related(
-        "deal", "stage", "changed_by_user"
+    rows = (
+        StageHistory.objects.filter(deal__contact_id__in=contact_ids)
+        .select_related("deal", "stage", "changed_by_user")
+        .only(
+            *("entered_at", "change_reason", "changed_by", "changed_by_user__name", "stage__name"),
+            *("stage__lead_state", "deal__contact_id", "deal__lost_reason", "deal__title"),
+        )
     )
     return [_move(stay) for stay in rows.order_by("-entered_at", "-id")[:limit]]
 
@@ -99,9 +119,11 @@ def _move(stay: StageHistory) -> TimelineItem:
 
 
 def _reopenings(contact_ids: Sequence[UUID], limit: int) -> list[TimelineItem]:
-    rows = DealClosing.objects.filter(
-        deal__contact_id__in=contact_ids, reopened_at__isnull=False
-    ).select_related("deal", "reopened_by_user")
+    rows = (
+        DealClosing.objects.filter(deal__contact_id__in=contact_ids, reopened_at__isnull=False)
+        .select_related("deal", "reopened_by_user")
+        .only("reopened_at", "reopened_by_user__name", "deal__contact_id")
+    )
     return [
         TimelineItem(
             at=closing.reopened_at,
@@ -124,6 +146,10 @@ def _activities(contact_ids: Sequence[UUID], limit: int) -> list[TimelineItem]:
         Activity.objects.filter(contact_id__in=contact_ids)
         .exclude(status=Activity.Status.CANCELLED)
         .select_related("user")
+        .only(
+            *("contact_id", "type", "status", "title", "note", "scheduled_at", "occurred_at", "created_at"),
+            *("origin", "outcome", "direction", "talking_seconds", "user__name"),
+        )
     )
     return [_activity(activity) for activity in rows.order_by("-created_at", "-id")[:limit]]
 

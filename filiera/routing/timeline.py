@@ -30,7 +30,11 @@ def read(contact_ids: Sequence[UUID], limit: int) -> list[TimelineItem]:
 
 
 def _decisions(contact_ids: Sequence[UUID], limit: int) -> list[TimelineItem]:
-    rows = Decision.objects.filter(contact_id__in=contact_ids).select_related("agent")
+    rows = (
+        Decision.objects.filter(contact_id__in=contact_ids)
+        .select_related("agent")
+        .only("contact_id", "created_at", "candidates", "rule", "rule_version", "reason", "agent__name")
+    )
     return [_decision(decision) for decision in rows.order_by("-created_at", "-id")[:limit]]
 
 
@@ -60,7 +64,14 @@ def _decision(decision: Decision) -> TimelineItem:
 
 
 def _attempts(contact_ids: Sequence[UUID], limit: int) -> list[TimelineItem]:
-    rows = CallAttempt.objects.filter(process__contact_id__in=contact_ids).select_related("agent", "process")
+    rows = (
+        CallAttempt.objects.filter(process__contact_id__in=contact_ids)
+        .select_related("agent", "process")
+        .only(
+            *("requested_at", "ended_at", "state", "http_status", "error_code", "talking_seconds"),
+            *("agent__name", "process__contact_id"),
+        )
+    )
     return [_attempt(attempt) for attempt in rows.order_by("-requested_at", "-id")[:limit]]
 
 

@@ -81,8 +81,11 @@ def rings_until(attempt: CallAttempt) -> datetime:
 
 def latest_attempts(processes: Iterable[Process]) -> dict[UUID, CallAttempt]:
     """Return the latest attempt of each process, with its agent, in one statement."""
+    ids = [process.pk for process in processes]
+    if not ids:
+        return {}
     attempts = (
-        CallAttempt.objects.filter(process__in=[process.pk for process in processes])
+        CallAttempt.objects.filter(process__in=ids)
         .select_related("agent")
         .exclude(error_code__in=codes.NO_TRY)
         .order_by("process", "-requested_at")

@@ -4,6 +4,7 @@ Filled in at start (`WorkspaceConfig.ready`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from django.urls import reverse
@@ -39,18 +40,20 @@ def calls_of(contact_ids: Sequence[UUID], me: UUID) -> dict[UUID, board.Note]:
     }
     live = CallAttempt.objects.filter(
         process__contact__in=contact_ids, state__in=CallAttempt.LIVE, ended_at__isnull=True
-    ).select_related("agent", "process")
-    for attempt in live:
-        notes[attempt.process.contact_id] = _call_note(attempt, me)
+    )
+    for contact_id, name, user_id, answered_at in live.values_list(
+        "process__contact_id", "agent__name", "agent__user_id", "agent_answered_at"
+    ):
+        notes[contact_id] = _call_note(name, user_id, answered_at, me=me)
     return notes
 
 
-def _call_note(attempt: CallAttempt, me: UUID) -> board.Note:
-    if attempt.agent_answered_at:
-        return board.Note("is-live", "phone", _("Al telefono con %(name)s") % {"name": attempt.agent.name})
-    if attempt.agent.user_id == me:
+def _call_note(name: str, user_id: UUID | None, answered_at: datetime | None, *, me: UUID) -> board.Note:
+    if answered_at:
+        return board.Note("is-live", "phone", _("Al telefono con %(name)s") % {"name": name})
+    if user_id == me:
         return board.Note("is-live", "phone-call", _("Squilla ora a te"))
-    return board.Note("is-live", "phone-call", _("Squilla a %(name)s") % {"name": attempt.agent.name})
+    return board.Note("is-live", "phone-call", _("Squilla a %(name)s") % {"name": name})
 
 
 def people_of(submission_id: UUID) -> Iterator[inbound.Link]:

@@ -294,7 +294,8 @@ def arrivals() -> list[tuple[str, str]]:
 
 def colleagues() -> list[User]:
     """Return who works in the brand, by name."""
-    return list(User.objects.filter(pk__in=UserRole.objects.values("user"), is_active=True).order_by("name"))
+    people = User.objects.filter(pk__in=UserRole.objects.values("user"), is_active=True)
+    return list(people.only("name").order_by("name"))
 
 
 def counted(questions: Iterable[Asked], *, me: User, now: datetime) -> list[str]:

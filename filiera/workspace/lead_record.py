@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from filiera.contacts import phones
-from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
+from filiera.contacts.models import Contact, ContactPhone
 from filiera.identity.models import Brand
 from filiera.pipeline import queries as pipeline
 from filiera.pipeline import rules as pipeline_rules
 from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHistory
+from filiera.pipeline.queries import Suggested
 from filiera.pipeline.rules import Stay
 from filiera.platform import formats
 from filiera.routing import rules as routing_rules
-from filiera.routing.models import CallAttempt, Decision, Process
+from filiera.routing.models import CallAttempt, Decision
 from filiera.workspace import calls, timeline
 from filiera.workspace.calls import Outcome
 from filiera.workspace.timeline import Entry
@@ -58,8 +58,7 @@ class Record:
     call: CallPermission
     outcome: Outcome | None
     decision: Decision | None
-    suggestion: DuplicateSuggestion | None
-    other: Contact | None
+    suggestion: Suggested | None
     mine: bool
 
     @property
@@ -78,15 +77,9 @@ class Record:
 
 def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
     """Read the record in a fixed number of statements."""
-    known = pipeline.lead_record(contact.pk)
-    process = Process.objects.filter(contact=contact).select_related("agent").order_by("-created_at").first()
+    known = pipeline.record_of(contact)
+    process = calls.latest_processes([contact.pk]).get(contact.pk)
     attempt = calls.latest_attempts([process]).get(process.pk) if process else None
-    suggestion = (
-        DuplicateSuggestion.objects.filter(Q(contact=contact) | Q(other=contact), dismissed_at__isnull=True)
-        .select_related("contact", "other")
-        .order_by("created_at")
-        .first()
-    )
     return Record(
         contact=contact,
         numbers=known.phones,
@@ -99,21 +92,10 @@ def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
             known.phones[0] if known.phones else None, attempt, known.events, brand=brand, now=now
         ),
         outcome=calls.outcome(process, attempt, me=me, now=now),
-        decision=Decision.objects.filter(contact=contact)
-        .select_related("agent")
-        .order_by("-created_at")
-        .first(),
-        suggestion=suggestion,
-        other=_other(suggestion, contact),
+        decision=Decision.objects.filter(contact=contact).order_by("-created_at").first(),
+        suggestion=known.suggestions[0] if known.suggestions else None,
         mine=contact.assigned_user_id == me,
     )
-
-
-def _other(suggestion: DuplicateSuggestion | None, contact: Contact) -> Contact | None:
-    if suggestion is None:
-        return None
-    other: Contact = suggestion.other if suggestion.contact_id == contact.pk else suggestion.contact
-    return other
 
 
 def permission(
@@ -155,8 +137,8 @@ def _steps(deal: Deal | None, now: datetime) -> list[Step]:
             Step(stage, "lost" if stage.lead_state == pipeline_rules.LOST else "", "") for stage in stages
         ]
     stays = [
-        Stay(stage_id=row.stage_id, entered_at=row.entered_at, exited_at=row.exited_at)
-        for row in StageHistory.objects.filter(deal=deal)
+        Stay(*stay)
+        for stay in StageHistory.objects.filter(deal=deal).values_list("stage_id", "entered_at", "exited_at")
     ]
     spent = pipeline_rules.total_by_stage(stays, now)
     current = _stage_now(deal, stages)

@@ -186,7 +186,8 @@ class Shell:
     @cached_property
     def availability(self) -> Availability | None:
         """Return the switch of who is an agent of this brand; the others have none."""
-        agent = Agent.objects.filter(user=self.me).order_by("sort_order").first()
+        agents = Agent.objects.only("last_status", "provider_status", "is_enabled")
+        agent = agents.filter(user=self.me).order_by("sort_order").first()
         return availability_of(agent) if agent else None
 
     @property

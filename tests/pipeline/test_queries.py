@@ -209,7 +209,7 @@ def test_the_record_holds_everything_of_one_lead(in_vegliasi, bea):
     record = queries.lead_record(person.id)
     assert [phone.phone_e164 for phone in record.phones] == ["+393510004127"]
     assert (len(record.deals), len(record.events), len(record.tasks)) == (1, 2, 1)
-    assert [suggested.id for suggested in record.suggestions] == [other.id]
+    assert [suggested.contact.id for suggested in record.suggestions] == [other.id]
     assert record.deal == record.deals[0]
 
 

@@ -112,8 +112,18 @@ def test_first_use_explains_instead_of_an_empty_table(people: Any, signed_in: Si
 def test_the_list_costs_the_same_number_of_statements_for_any_number_of_rows(
     bea: Any, scope: Any, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(40):
+    with django_assert_max_num_queries(20):
         bea.get("/leads")
+
+
+def test_a_record_costs_a_bounded_number_of_statements_whatever_happened(
+    bea: Any, scope: Any, django_assert_max_num_queries: Any
+) -> None:
+    with scope():
+        everybody = [contact.pk for contact in Contact.objects.all()]
+    for contact_id in everybody:
+        with django_assert_max_num_queries(33):
+            bea.get(f"/leads/{contact_id}")
 
 
 def test_the_chosen_leads_go_to_a_colleague(bea: Any, people: Any, scope: Any) -> None:

@@ -74,6 +74,7 @@ def _stage(state: str, name: str, _language: str) -> SafeString:
 
 
 @register.simple_tag
+@lru_cache(maxsize=1024)
 def avatar(name: str, me: bool = False, size: str = "") -> SafeString:
     """Return the initials in a circle; the name stands beside them, so they are silent."""
     classes = "fi-ava" + (" fi-ava-me" if me else "") + (f" fi-ava-{size}" if size else "")
