@@ -7,6 +7,6 @@ from faults import kill
 
 @pytest.mark.slow
 def test_after_five_kills_everything_acknowledged_is_processed_exactly_once():
-    verdict = kill.run(5, per_second=20.0, settle_limit_s=15.0)
+    verdict = kill.run(5, per_second=20.0)
 
     assert verdict.holds, verdict.line()
