@@ -80,4 +80,8 @@ def take_in(*leads: IncomingLead, now: datetime = NOW) -> list[Any]:
     from filiera.pipeline import commands as pipeline
 
     batch = list(leads)
-    return pipeline.open_leads(batch, contacts.resolve(batch, now=now), now=now)
+    recognition = contacts.recognise(batch, now=now)
+    opening = pipeline.open_leads(batch, recognition.people, now=now)
+    recognition.write(but=opening.unneeded)
+    opening.write()
+    return opening.leads

@@ -1,6 +1,6 @@
 """The verbs that write people: recognise them at intake, correct them, take them away and back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -42,23 +42,26 @@ class InvalidPhone(Invalid):
 # Intake
 
 
-def resolve(incoming: "list[IncomingLead]", *, now: datetime) -> list[Contact]:
-    """Return the person of each lead, in the same order: found by phone, else by e-mail, else made (CON-35).
+def recognise(incoming: "list[IncomingLead]", *, now: datetime) -> "Recognition":
+    """Find the person of each lead: by phone, else by e-mail, else somebody new (CON-35).
 
-    A person met twice in the batch is the same object. `was_known` says whether they were here before the batch,
-    `dial_e164` is their number. What a known person lacks is filled in; nothing they have is overwritten. When phone
-    and e-mail belong to two people the phone decides, and the pair is suggested as one. A text that is no number is
-    kept as typed and recognises nobody.
+    When phone and e-mail belong to two people the phone decides, and the pair is suggested as one. A text that is no
+    number is kept as typed and recognises nobody. Nothing is written before `write`, so that who is new can be
+    written with their owner.
 
-    Runs at most nine statements, whatever the size of the batch. Two batches that carry the same new number or
-    address take turns at `_take_turns`, so together they make one person (CON-13).
+    Runs at most nine statements with `write`, whatever the size of the batch. Two batches that carry the same new
+    number or address take turns at `_take_turns`, so together they make one person (CON-13).
     """
-    recognition = _Recognition(incoming, now)
-    return recognition.run() if incoming else []
+    return Recognition(incoming, now)
 
 
-class _Recognition:
-    """The state of one run of `resolve`: who is known by what, and what is to be written."""
+class Recognition:
+    """Who is known by what, and what is to be written.
+
+    `people` are the persons of the leads, in the same order. One met twice in the batch is the same object. `was_known`
+    says whether they were here before the batch, `dial_e164` is their number. What a known person lacks is filled in;
+    nothing they have is overwritten.
+    """
 
     def __init__(self, incoming: "list[IncomingLead]", now: datetime) -> None:
         self.brand_id = brand_scope.current()
@@ -75,23 +78,19 @@ class _Recognition:
         self.filled: dict[UUID, Contact] = {}
         self.demoted: list[UUID] = []
         self.suggestions: dict[tuple[UUID, UUID], None] = {}
-
-    def run(self) -> list[Contact]:
-        keys = {phone.e164 for phone in self.numbers if phone.is_valid} | {key for key in self.emails if key}
-        if keys:
-            _take_turns(self.brand_id, keys)
-            self._find_known()
-        people = [
+        self._find_known()
+        self.people = [
             self._person(lead, phone, email)
-            for lead, phone, email in zip(self.incoming, self.numbers, self.emails, strict=True)
+            for lead, phone, email in zip(incoming, self.numbers, self.emails, strict=True)
         ]
-        self._write()
-        return people
 
     def _find_known(self) -> None:
-        found = _known(
-            {phone.e164 for phone in self.numbers if phone.is_valid}, {key for key in self.emails if key}
-        )
+        numbers = {phone.e164 for phone in self.numbers if phone.is_valid}
+        addresses = {key for key in self.emails if key}
+        if not numbers and not addresses:
+            return
+        _take_turns(self.brand_id, numbers | addresses)
+        found = _known(numbers, addresses)
         if not found:
             return
         # Locked in one order, so that two batches or a person's click wait for each other instead of deadlocking.
@@ -156,6 +155,7 @@ class _Recognition:
             },
         )
         contact.was_known = False
+        contact._state.adding = True
         self.new_contacts.append(contact)
         return contact
 
@@ -201,15 +201,19 @@ class _Recognition:
             kept.is_primary = True
         self.new_phones.append(kept)
 
-    def _write(self) -> None:
-        bulk.insert(Contact, _CONTACT_COLUMNS, [_contact_row(contact) for contact in self.new_contacts])
+    def write(self, *, but: Container[UUID] = ()) -> None:
+        """Write the new people, leaving out those in `but`, and what was learnt about the known ones."""
+        new = [contact for contact in self.new_contacts if contact.id not in but]
+        bulk.insert(Contact, _CONTACT_COLUMNS, [_contact_row(contact) for contact in new])
+        for contact in new:
+            contact._state.adding = False
         _demote(self.demoted)
         for (
             row
         ) in self.new_phones:  # a number that became primary in this very batch steps back for a better one
             if row.is_primary and not row.phone.is_valid and row.contact.id in self.demoted:
                 row.is_primary = False
-        _insert_phones(self.brand_id, self.new_phones, self.now)
+        _insert_phones(self.brand_id, [row for row in self.new_phones if row.contact.id not in but], self.now)
         _update_filled(list(self.filled.values()))
         bulk.insert(
             DuplicateSuggestion,
@@ -217,6 +221,7 @@ class _Recognition:
             [
                 (new_id(), self.brand_id, first, second, "phone_and_email", self.now)
                 for first, second in self.suggestions
+                if first not in but and second not in but
             ],
             on_conflict="(brand_id, contact_id, other_id) do nothing",
         )
@@ -287,6 +292,7 @@ _CONTACT_COLUMNS = (
     "status",
     "notes",
     "marketing_source_id",
+    "assigned_user_id",
     "external_ids",
     "last_lead_at",
     "lead_count",

@@ -7,37 +7,41 @@ from django.utils.translation import gettext as _
 
 from filiera.identity import emails
 from filiera.identity.models import Brand
-from filiera.pipeline import commands as pipeline
 from filiera.pipeline.commands import Lead, PlannedTask
 from filiera.platform import brand_scope
 
 
-def promise(leads: list[Lead], *, now: datetime) -> None:
-    """Queue a confirmation for each new lead with an address, and a task for each that wants the contract."""
-    new = [lead for lead in leads if lead.is_new_event and not lead.incoming.is_test]
+def confirm(leads: list[Lead], *, now: datetime) -> None:
+    """Queue a confirmation for each new lead with an address."""
+    new = _new(leads)
     if not new:
         return
     brand = Brand.objects.get(id=brand_scope.current())
-    task, why = _("Mandare il contratto"), _("Lo ha chiesto nel modulo.")
     words = _Words.of(brand)
     emails.queue([_confirmation(lead, brand, words) for lead in new if lead.incoming.email], now=now)
-    pipeline.plan_tasks(
-        [
-            PlannedTask(
-                contact_id=lead.contact.id,
-                deal_id=lead.deal.id,
-                type="email",
-                title=task,
-                note=why,
-                user_id=lead.contact.assigned_user_id,
-                scheduled_at=now,
-                cause=f"contract:{lead.event.id}",
-            )
-            for lead in new
-            if lead.incoming.wants_contract
-        ],
-        now=now,
-    )
+
+
+def contracts(leads: list[Lead], *, now: datetime) -> list[PlannedTask]:
+    """Return a task for each new lead that wants the contract, for whoever the person had before this lead."""
+    title, note = _("Mandare il contratto"), _("Lo ha chiesto nel modulo.")
+    return [
+        PlannedTask(
+            contact_id=lead.contact.id,
+            deal_id=lead.deal.id,
+            type="email",
+            title=title,
+            note=note,
+            user_id=lead.contact.assigned_user_id,
+            scheduled_at=now,
+            cause=f"contract:{lead.event.id}",
+        )
+        for lead in _new(leads)
+        if lead.incoming.wants_contract
+    ]
+
+
+def _new(leads: list[Lead]) -> list[Lead]:
+    return [lead for lead in leads if lead.is_new_event and not lead.incoming.is_test]
 
 
 @dataclass(frozen=True, slots=True)

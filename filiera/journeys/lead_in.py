@@ -33,13 +33,21 @@ def take_in_leads(submissions: list[Submission], *, now: datetime) -> list[Lead]
     whatever the size of the batch, and may run twice: the second run adds nothing.
     """
     incoming = incoming_leads.read(submissions)
-    people = contacts.resolve(incoming, now=now)
-    leads = pipeline.open_leads(incoming, people, now=now)  # lead events, each in its deal
-    confirmations.promise(leads, now=now)
+    people = contacts.recognise(incoming, now=now)
+    opening = pipeline.open_leads(incoming, people.people, now=now)  # lead events, each in its deal
+    leads = opening.leads
+    confirmations.confirm(leads, now=now)
+    contracts = confirmations.contracts(leads, now=now)
     queue.finish(submissions, now=now)
+
+    def write_leads() -> None:
+        people.write(but=opening.unneeded)
+        opening.write()
+
     # From here to the commit the brand's turn is locked: what another batch need not wait for stands above.
-    decisions = routing.assign(leads, now=now)
+    decisions = routing.assign(leads, now=now, write_leads=write_leads)
     routing.request_calls(decisions, now=now)
+    pipeline.plan_tasks(contracts, now=now)
     live.announce("leads", "calls")
     return leads
 

@@ -14,7 +14,9 @@ from tests.leads import NOW, incoming, take_in
 
 
 def resolve(*leads):
-    return commands.resolve(list(leads), now=NOW)
+    recognition = commands.recognise(list(leads), now=NOW)
+    recognition.write()
+    return recognition.people
 
 
 def test_a_new_lead_makes_a_person_with_their_number(in_vegliasi):

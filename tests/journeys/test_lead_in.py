@@ -7,6 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from filiera.capture.models import Submission
+from filiera.contacts.commands import Recognition
 from filiera.contacts.models import Contact, ContactPhone
 from filiera.identity.models import OutgoingEmail
 from filiera.journeys import lead_in
@@ -59,14 +60,14 @@ def test_a_poisoned_lead_stands_alone_and_the_others_are_taken_in(
     for place in range(7):
         receive(email=f"persona{place}@posta.example", telefono=f"+39 351 000 10{place:02}")
     poison = receive(nome="Veleno", email="veleno@posta.example", telefono="+39 351 000 6666")
-    resolve = lead_in.contacts.resolve
+    recognise = lead_in.contacts.recognise
 
-    def choke(incoming: list[Any], *, now: Any) -> list[Contact]:
+    def choke(incoming: list[Any], *, now: Any) -> Recognition:
         if any(lead.first_name == "Veleno" for lead in incoming):
             raise ValueError("non si lascia leggere")
-        return resolve(incoming, now=now)
+        return recognise(incoming, now=now)
 
-    monkeypatch.setattr(lead_in.contacts, "resolve", choke)
+    monkeypatch.setattr(lead_in.contacts, "recognise", choke)
     lead_in.drain(worker="test")
     assert Contact.objects.count() == 7
     assert LeadEvent.objects.count() == 7

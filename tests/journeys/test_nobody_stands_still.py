@@ -6,15 +6,18 @@ from typing import Any
 
 import orjson
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from filiera.capture import commands, queue
 from filiera.capture.models import Submission
+from filiera.contacts.commands import Recognition
 from filiera.contacts.models import Contact
 from filiera.journeys import lead_in
 from filiera.pipeline.models import Activity, Deal
-from filiera.platform.models import EndpointHealth
+from filiera.platform import events
+from filiera.platform.models import EndpointHealth, Event
 from tests import leads
 from tests.routing.conftest import Calling, calling, pbx
 
@@ -65,14 +68,14 @@ def test_a_lead_that_chokes_us_every_time_lies_among_the_dead_and_the_others_are
     calling: Calling, page: Page, people: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CAP-46, CAP-49, CAP-50. A fault of our own can only be staged."""
-    resolve = lead_in.contacts.resolve
+    recognise = lead_in.contacts.recognise
 
-    def choke(incoming: list[Any], *, now: Any) -> list[Contact]:
+    def choke(incoming: list[Any], *, now: Any) -> Recognition:
         if any(lead.first_name == "Veleno" for lead in incoming):
             raise ValueError("non si lascia leggere")
-        return resolve(incoming, now=now)
+        return recognise(incoming, now=now)
 
-    monkeypatch.setattr(lead_in.contacts, "resolve", choke)
+    monkeypatch.setattr(lead_in.contacts, "recognise", choke)
     for place in range(5):
         arrive(calling, email=f"persona{place}@posta.example", telefono=f"351 000 10{place:02}")
     poison = arrive(calling, nome="Veleno", email="veleno@posta.example", telefono="351 000 6666")
@@ -170,6 +173,25 @@ def test_a_lead_that_waited_belongs_to_who_picked_up(
     with calling.scope():
         deal = Deal.objects.get()
         assert (deal.owner_user, deal.contact.assigned_user) == (people.bea, people.bea)
+
+
+def test_a_step_that_fails_goes_on_alone_and_holds_up_no_other(
+    calling: Calling, run_jobs: Callable[[], int]
+) -> None:
+    calling.lead()
+    process = calling.process()
+    with calling.scope():
+        lost, told = events.record_all(
+            [("call.failed", calling.brand.id, {}), ("call.failed", process.id, {})], at=timezone.now()
+        )
+    run_jobs()
+    with calling.scope():
+        assert Activity.objects.get(status="planned").contact_id == process.contact_id
+        assert Event.objects.get(id=told.id).handled_at is not None
+        assert Event.objects.get(id=lost.id).handled_at is None
+    with connection.cursor() as cursor:
+        cursor.execute("select args->>'event_id' from procrastinate_jobs where status = 'todo'")
+        assert cursor.fetchall() == [(str(lost.id),)]
 
 
 # A wrong number

@@ -39,44 +39,55 @@ class Lead:
     dial_e164: str = ""
 
 
-def open_leads(incoming: "list[IncomingLead]", people: list[Contact], *, now: datetime) -> list[Lead]:
-    """Write a lead event for each lead, joining the person's open deal or opening one in the first stage (PIP-13).
+def open_leads(incoming: "list[IncomingLead]", people: list[Contact], *, now: datetime) -> "Opening":
+    """Make a lead event for each lead, joining the person's open deal or opening one in the first stage (PIP-13).
 
-    `people` are those of `contacts.resolve`, in the same order and the same transaction, so that their rows are
+    `people` are those of `contacts.recognise`, in the same order and the same transaction, so that their rows are
     locked. A lead that came before is recognised by its source and external id, or by its submission and place in it,
     and comes back with its first event: the same message twice leaves one event and one deal (CAP-93, CAP-97).
-    Runs at most ten statements, whatever the size of the batch.
+    Deals and lead events are not written before `write`, so that deals can be written with their owner. Runs at most
+    ten statements with it, whatever the size of the batch.
     """
-    return _Intake(incoming, people, now).run() if incoming else []
+    return Opening(incoming, people, now)
 
 
-class _Intake:
-    """The state of one run of `open_leads`."""
+class Opening:
+    """What a batch of leads opens: its `leads`, in their order, and what is to be written.
+
+    `unneeded` are people that are new and stay without a lead: the one by which they came had come before. It happens
+    to a lead by which nobody can be recognised: no address, and a number that is none.
+    """
 
     def __init__(self, incoming: "list[IncomingLead]", people: list[Contact], now: datetime) -> None:
         self.brand_id = brand_scope.current()
-        self.incoming = incoming
-        self.people = people
         self.now = now
-        self.keys = _keys_of(incoming)
         self.new_events: list[LeadEvent] = []
         self.new_deals: list[Deal] = []
         self.arrivals: dict[UUID, _Arrival] = {}
-
-    def run(self) -> list[Lead]:
+        self.leads: list[Lead] = []
         self.stage = moves.first_stage()
-        known = _known_events(self.keys)
+        self._open(incoming, people, _keys_of(incoming))
+        for arrival in self.arrivals.values():
+            arrival.note()
+        self._announce()
+        self.unneeded = {
+            person.id for person in people if not person.was_known and person.id not in self.arrivals
+        }
+
+    def _open(
+        self, incoming: "list[IncomingLead]", people: list[Contact], keys: list[tuple[str, str]]
+    ) -> None:
+        known = _known_events(keys)
         open_deals = _open_deals(
             {
                 person.id
-                for key, person in zip(self.keys, self.people, strict=True)
+                for key, person in zip(keys, people, strict=True)
                 if person.was_known and key not in known
             }
         )
-        leads: list[Lead] = []
-        for lead, person, key in zip(self.incoming, self.people, self.keys, strict=True):
+        for lead, person, key in zip(incoming, people, keys, strict=True):
             if key in known:
-                leads.append(_seen_before(known[key], lead))
+                self.leads.append(_seen_before(known[key], lead))
                 continue
             deal = open_deals.get(person.id)
             is_new_deal = deal is None
@@ -86,7 +97,7 @@ class _Intake:
             is_returning = person.was_known or person.id in self.arrivals
             self._note_arrival(person, lead.received_at, starts_anew=is_new_deal)
             number = phones.normalise(lead.phone, lead.default_country)
-            leads.append(
+            self.leads.append(
                 Lead(
                     event,
                     person,
@@ -99,9 +110,6 @@ class _Intake:
                 )
             )
             known[key] = event
-        self._write()
-        self._forget_people_made_for_nothing()
-        return leads
 
     def _open_deal(self, lead: "IncomingLead", person: Contact) -> Deal:
         stage = self.stage
@@ -121,6 +129,7 @@ class _Intake:
             },
             {"contact": person, "current_stage": stage} if stage else {"contact": person},
         )
+        deal._state.adding = True
         self.new_deals.append(deal)
         return deal
 
@@ -159,23 +168,17 @@ class _Intake:
         arrival.starts_anew |= starts_anew
         arrival.leads += 1
 
-    def _forget_people_made_for_nothing(self) -> None:
-        """Remove who was made just now for a lead that turned out to have come before.
-
-        It happens to a lead by which nobody can be recognised: no address, and a number that is none.
-        """
-        unneeded = {
-            person.id for person in self.people if not person.was_known and person.id not in self.arrivals
-        }
-        if unneeded:
-            Contact.objects.filter(id__in=unneeded).delete()
-
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write the deals with their lead events. Their people must have been written."""
         bulk.insert(Deal, _DEAL_COLUMNS, [_row(deal, _DEAL_COLUMNS) for deal in self.new_deals])
+        for deal in self.new_deals:
+            deal._state.adding = False
         if self.stage is not None:
             _open_history(self.brand_id, self.new_deals, self.stage.id, self.stage.version, self.now)
         bulk.insert(LeadEvent, _EVENT_COLUMNS, [_row(event, _EVENT_COLUMNS) for event in self.new_events])
-        _note_arrivals(list(self.arrivals.values()), self.now)
+        _write_arrivals([one.person for one in self.arrivals.values() if one.person.was_known], self.now)
+
+    def _announce(self) -> None:
         events.record_all(
             [
                 ("deal.created", deal.id, {"contact_id": str(deal.contact_id), "by": "intake"})
@@ -207,6 +210,14 @@ class _Arrival:
     received_at: datetime
     starts_anew: bool
     leads: int = 0
+
+    def note(self) -> None:
+        """Move the person to the top of the list and count their leads; a new deal starts them in Nuovo again."""
+        person = self.person
+        person.last_lead_at = max(person.last_lead_at, self.received_at)
+        person.lead_count = self.leads + (person.lead_count if person.was_known else 0)
+        if self.starts_anew:
+            person.status = LeadState.NUOVO.value
 
 
 def title_of(service: str, package: str) -> str:
@@ -277,23 +288,10 @@ def _open_history(
     )
 
 
-def _note_arrivals(arrivals: list[_Arrival], now: datetime) -> None:
-    """Move people to the top of the list and count their leads; a new deal starts them in Nuovo again.
-
-    Who was made for this batch's only lead stands there already.
-    """
-    changed = []
-    for arrival in arrivals:
-        person = arrival.person
-        if not person.was_known and arrival.leads == 1:
-            continue
-        person.last_lead_at = max(person.last_lead_at, arrival.received_at)
-        person.lead_count = arrival.leads + (person.lead_count if person.was_known else 0)
-        if arrival.starts_anew:
-            person.status = LeadState.NUOVO.value
-        changed.append((person.id, person.last_lead_at, person.status, person.lead_count))
-    if not changed:
+def _write_arrivals(people: list[Contact], now: datetime) -> None:
+    if not people:
         return
+    rows = [(person.id, person.last_lead_at, person.status, person.lead_count) for person in people]
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -302,7 +300,7 @@ def _note_arrivals(arrivals: list[_Arrival], now: datetime) -> None:
                 lead_count = (row->>3)::integer, updated_at = %s
             from jsonb_array_elements(%s::jsonb) as row where contact.id = (row->>0)::uuid
             """,
-            [now, orjson.dumps(changed).decode()],
+            [now, orjson.dumps(rows).decode()],
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,14 +45,19 @@ class Subject:
 
 
 @transaction.atomic
-def assign(leads: Sequence[Lead], *, now: datetime) -> list[Assigned]:
+def assign(
+    leads: Sequence[Lead], *, now: datetime, write_leads: Callable[[], None] = lambda: None
+) -> list[Assigned]:
     """Choose an agent for each new lead, in order, and record why. Returns the new leads only.
 
     A lead event that had come before keeps its first decision. The deal and the contact get the agent's user as
-    owner where they have none. A fixed number of statements, whatever the size of the batch.
+    owner where they have none. `write_leads` writes people and deals that are not written yet: it is called after the
+    choice, so that their owner is in the row from the start. A fixed number of statements, whatever the size of the
+    batch.
     """
     fresh = [lead for lead in leads if lead.is_new_event]
     if not fresh:
+        write_leads()
         return []
     zone = ZoneInfo(Brand.objects.values_list("timezone", flat=True).get(id=brand_scope.current()))
     standing = turn.locked(now)
@@ -66,6 +71,9 @@ def assign(leads: Sequence[Lead], *, now: datetime) -> list[Assigned]:
         rule=Rule(standing.policy),
         version=standing.rule_version,
     )
+    handed_over = _hand_over(fresh, choices)
+    write_leads()
+    pipeline.give_owners(handed_over, now=now)
     subjects = [Subject(lead.contact.id, lead.event.id) for lead in fresh]
     recorded = record_choices(choices, subjects, now=now)
     if choices[-1].state_after != choices[0].state_before:
@@ -74,7 +82,6 @@ def assign(leads: Sequence[Lead], *, now: datetime) -> list[Assigned]:
         Assigned(lead, decision_id, sequence, choice.agent, ask.skills)
         for lead, choice, ask, (decision_id, sequence) in zip(fresh, choices, asks, recorded, strict=True)
     ]
-    _hand_over(assigned, now=now)
     events.record_all(
         [
             (
@@ -173,16 +180,20 @@ def _wishes(lead: Lead) -> Iterable[str]:
     return (wish for wish in wishes if isinstance(wish, str) and wish)
 
 
-def _hand_over(assigned: Sequence[Assigned], *, now: datetime) -> None:
-    """Make the agents' users owners of deals and people that have none: an owner whom a person chose stays."""
-    pipeline.give_owners(
-        [
-            Ownership(item.lead.deal.id, item.lead.contact.id, UUID(item.agent.user_id))
-            for item in assigned
-            if item.agent is not None and item.agent.user_id and item.lead.deal.owner_user_id is None
-        ],
-        now=now,
-    )
+def _hand_over(leads: Sequence[Lead], choices: Sequence[Choice]) -> list[Ownership]:
+    """Make the agents' users owners of deals and people that have none: an owner whom a person chose stays.
+
+    Returns those that stand in rows already written.
+    """
+    written = []
+    for lead, choice in zip(leads, choices, strict=True):
+        deal, person, agent = lead.deal, lead.contact, choice.agent
+        if agent is None or not agent.user_id or deal.owner_user_id is not None:
+            continue
+        deal.owner_user_id = person.assigned_user_id = UUID(agent.user_id)
+        if not (deal._state.adding and person._state.adding):
+            written.append(Ownership(deal.id, person.id, deal.owner_user_id))
+    return written
 
 
 def _fragment(value: Any) -> orjson.Fragment:
