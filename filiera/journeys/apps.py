@@ -11,4 +11,4 @@ class JourneysConfig(AppConfig):
         from filiera.platform import events
 
         for kind in steps.NEXT:
-            events.continue_with(kind, tasks.defer_step)
+            events.continue_with(kind, tasks.defer_steps)

@@ -1,7 +1,11 @@
 """Jobs of the journeys."""
 
+import logging
+from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
+from django.db import OperationalError
 from django.utils import timezone
 from procrastinate import RetryStrategy
 
@@ -10,6 +14,10 @@ from filiera.platform import brand_scope
 from filiera.platform.jobs import task
 from filiera.platform.models import Event
 
+log = logging.getLogger("filiera.journeys")
+
+STEPS_A_JOB: Final = 20
+ALONE_AFTER_S: Final = 2
 _RETRY = RetryStrategy(max_attempts=8, wait=2, exponential_wait=3)
 
 
@@ -27,6 +35,27 @@ def take_step(*, brand_id: str, event_id: str) -> None:
         raise
 
 
-def defer_step(event: Event) -> None:
-    """Enqueue the step of an event in the transaction that recorded it."""
-    take_step.defer(brand_id=str(event.brand_id), event_id=str(event.id))
+@task(name="journeys.take_steps", retry=_RETRY)
+def take_steps(*, brand_id: str, event_ids: list[str]) -> None:
+    """Run the steps of events that happened together, each in a transaction of its own.
+
+    One that fails goes on alone, with its reason and tries of its own.
+    """
+    for event_id in event_ids:
+        try:
+            with brand_scope.use(brand_id):
+                steps.take(Event.objects.get(id=UUID(event_id)), now=timezone.now())
+        except OperationalError:
+            raise  # the database: all of them again, which finds those handled that were
+        except Exception:
+            log.exception("the step of event %s", event_id)
+            take_step.configure(schedule_in={"seconds": ALONE_AFTER_S}).defer(
+                brand_id=brand_id, event_id=event_id
+            )
+
+
+def defer_steps(events: Sequence[Event]) -> None:
+    """Enqueue the steps of events in the transaction that recorded them, a few in each job."""
+    for start in range(0, len(events), STEPS_A_JOB):
+        together = events[start : start + STEPS_A_JOB]
+        take_steps.defer(brand_id=str(together[0].brand_id), event_ids=[str(event.id) for event in together])

@@ -9,12 +9,12 @@ from filiera.platform import brand_scope, bulk, instances
 from filiera.platform.ids import new_id
 from filiera.platform.models import Event
 
-# kind → defer(event): filled at start by journeys, which knows what happens next.
-_continuations: dict[str, Callable[[Event], None]] = {}
+# kind → defer(events): filled at start by journeys, which knows what happens next.
+_continuations: dict[str, Callable[[Sequence[Event]], None]] = {}
 
 
-def continue_with(kind: str, defer: Callable[[Event], None]) -> None:
-    """Let `defer` enqueue the step that follows events of this kind, in the transaction that records them."""
+def continue_with(kind: str, defer: Callable[[Sequence[Event]], None]) -> None:
+    """Let `defer` enqueue the steps that follow events of this kind, in the transaction that records them."""
     _continuations[kind] = defer
 
 
@@ -24,7 +24,7 @@ def record(*, kind: str, subject_id: UUID, at: datetime, data: dict[str, Any] | 
 
 
 def record_all(happened: Sequence[tuple[str, UUID, dict[str, Any]]], *, at: datetime) -> list[Event]:
-    """Write events, given as (kind, subject id, data), with one statement and enqueue what follows each."""
+    """Write events, given as (kind, subject id, data), with one statement and enqueue what follows."""
     brand_id = brand_scope.current()
     written = [
         instances.made(
@@ -44,7 +44,10 @@ def record_all(happened: Sequence[tuple[str, UUID, dict[str, Any]]], *, at: date
     ]
     columns = ("id", "brand_id", "kind", "subject_id", "at", "data", "handled_at", "last_error")
     bulk.insert(Event, columns, [[getattr(event, name) for name in columns] for event in written])
+    continued: dict[Callable[[Sequence[Event]], None], list[Event]] = {}
     for event in written:
         if event.kind in _continuations:
-            _continuations[event.kind](event)
+            continued.setdefault(_continuations[event.kind], []).append(event)
+    for defer, events in continued.items():
+        defer(events)
     return written

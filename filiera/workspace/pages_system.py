@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from filiera.identity.permissions import demand
-from filiera.journeys.tasks import defer_step
+from filiera.journeys.tasks import defer_steps
 from filiera.platform.jobs import app
 from filiera.platform.models import Event
 from filiera.platform.refusals import Missing
@@ -40,8 +40,7 @@ def retry_steps(request: HttpRequest) -> HttpResponse:
     """Enqueue again the steps of the events that none has handled."""
     demand(request, "system_settings")
     waiting = list(Event.objects.filter(handled_at__isnull=True).order_by("at")[:_MOST_AT_ONCE])
-    for event in waiting:
-        defer_step(event)
+    defer_steps(waiting)
     text = ngettext("Un passo rimesso in coda.", "%(n)s passi rimessi in coda.", len(waiting))
     messages.success(request, text % {"n": len(waiting)})
     return redirect("system")

@@ -34,7 +34,7 @@ def failed_job(brand):
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into procrastinate_jobs (queue_name, task_name, priority, args, status, attempts)"
-            " values ('default', 'routing.place_calls', 0, %s::jsonb, 'failed', 8) returning id",
+            " values ('default', 'routing.sync_agents', 0, %s::jsonb, 'failed', 8) returning id",
             [f'{{"brand_id": "{brand.id}"}}'],
         )
         return cursor.fetchone()[0]
@@ -71,7 +71,7 @@ def test_an_event_without_its_step_is_listed_and_tried_again(signed_in, ada, wai
     client.post(reverse("system-steps"))
     with connection.cursor() as cursor:
         cursor.execute(
-            "select count(*) from procrastinate_jobs where args->>'event_id' = %s", [str(waiting.id)]
+            "select count(*) from procrastinate_jobs where args->'event_ids' ? %s", [str(waiting.id)]
         )
         assert cursor.fetchone()[0] == 1
 
@@ -79,7 +79,7 @@ def test_an_event_without_its_step_is_listed_and_tried_again(signed_in, ada, wai
 def test_a_job_that_gave_up_runs_again_on_request(signed_in, ada, vegliasi):
     job = failed_job(vegliasi)
     client = signed_in(ada)
-    assert "routing.place_calls" in client.get("/system").content.decode()
+    assert "routing.sync_agents" in client.get("/system").content.decode()
     client.post(reverse("system-job", args=[job]))
     assert status_of(job) == "todo"
 
@@ -109,7 +109,7 @@ def test_carl_of_another_brand_sees_and_retries_none_of_it(signed_in, carl, vegl
     client = signed_in(carl)
     page = client.get("/system").content.decode()
     assert "KeyError: attempt_id" not in page
-    assert "routing.place_calls" not in page
+    assert "routing.sync_agents" not in page
     assert "Solo di Vegliasì" not in page
     assert client.post(reverse("system-job", args=[job])).status_code == 404
     assert client.post(reverse("system-job", args=[uuid4().int % 10**9])).status_code == 404
