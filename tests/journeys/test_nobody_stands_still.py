@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 import pytest
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -16,8 +15,7 @@ from filiera.contacts.commands import Recognition
 from filiera.contacts.models import Contact
 from filiera.journeys import lead_in
 from filiera.pipeline.models import Activity, Deal
-from filiera.platform import events
-from filiera.platform.models import EndpointHealth, Event
+from filiera.platform.models import EndpointHealth
 from tests import leads
 from tests.routing.conftest import Calling, calling, pbx
 
@@ -173,25 +171,6 @@ def test_a_lead_that_waited_belongs_to_who_picked_up(
     with calling.scope():
         deal = Deal.objects.get()
         assert (deal.owner_user, deal.contact.assigned_user) == (people.bea, people.bea)
-
-
-def test_a_step_that_fails_goes_on_alone_and_holds_up_no_other(
-    calling: Calling, run_jobs: Callable[[], int]
-) -> None:
-    calling.lead()
-    process = calling.process()
-    with calling.scope():
-        lost, told = events.record_all(
-            [("call.failed", calling.brand.id, {}), ("call.failed", process.id, {})], at=timezone.now()
-        )
-    run_jobs()
-    with calling.scope():
-        assert Activity.objects.get(status="planned").contact_id == process.contact_id
-        assert Event.objects.get(id=told.id).handled_at is not None
-        assert Event.objects.get(id=lost.id).handled_at is None
-    with connection.cursor() as cursor:
-        cursor.execute("select args->>'event_id' from procrastinate_jobs where status = 'todo'")
-        assert cursor.fetchall() == [(str(lost.id),)]
 
 
 # A wrong number
