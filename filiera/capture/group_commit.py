@@ -17,6 +17,8 @@ from uuid import UUID
 
 import asyncpg
 
+from filiera.platform import outages
+
 log = logging.getLogger("filiera.capture")
 
 CROWD = 8  # a flush of fewer is no load, and its followers wait for nobody
@@ -129,7 +131,7 @@ class GroupCommit:
             try:
                 await self._flush(batch)
             except Exception as trouble:
-                if not isinstance(trouble, (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+                if not isinstance(trouble, outages.CONNECTION_LOST):
                     log.exception("Errore producer")
                 else:
                     log.warning("the batch could not be stored: %s", type(trouble).__name__)

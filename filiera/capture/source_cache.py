@@ -16,6 +16,7 @@ from filiera.capture import group_commit
 from filiera.capture.adapters import usable_mapping
 from filiera.capture.intake import KnownSource, adapter_of, required_of
 from filiera.identity import vault
+from filiera.platform import outages
 
 FRESH_FOR_S = 0.5
 MOST_NAMES = 2_000
@@ -71,7 +72,7 @@ class SourceCache:
                 # Counted from before the look: what changes while we look is seen half a second later at most.
                 fresh_until = time.monotonic() + FRESH_FOR_S
                 row = await self._connection.fetchrow(_STATEMENT, name)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as trouble:
+        except outages.CONNECTION_LOST as trouble:
             self._failed_at = time.monotonic()
             if self._connection is not None:
                 self._connection.terminate()

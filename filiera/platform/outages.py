@@ -1,5 +1,6 @@
 """When the database is away: which failures say so (Q-21)."""
 
+import asyncpg
 import django.db
 import psycopg
 import psycopg_pool
@@ -8,6 +9,9 @@ RETRY_AFTER_S = 5
 # What passes by itself or by an operator's hand, and is no fault of a statement: connection lost, too many
 # connections, disk or memory full, a server that stops or starts. PostgreSQL's error codes, appendix A.
 _AWAY_CLASSES = ("08", "53", "57P")
+
+# What asyncpg raises when its connection is of no more use. The last says that it was lost in the middle of an answer.
+CONNECTION_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def database_is_away(error: BaseException | None) -> bool:

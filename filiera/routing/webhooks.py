@@ -28,7 +28,7 @@ from filiera.capture.accept import HungUp, Reply, headers_of, read_body, send_re
 from filiera.capture.group_commit import Unavailable, connect
 from filiera.platform import metrics
 from filiera.platform.ids import new_id
-from filiera.platform.outages import RETRY_AFTER_S
+from filiera.platform.outages import CONNECTION_LOST, RETRY_AFTER_S
 from filiera.routing import hooks
 
 log = logging.getLogger("filiera.routing")
@@ -224,7 +224,7 @@ class Inbox:
                 yield self._database
             except asyncpg.DataError:
                 raise
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
+            except CONNECTION_LOST as trouble:
                 self._drop()
                 raise Unavailable(type(trouble).__name__) from trouble
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import orjson
 import psycopg
 import pytest
@@ -594,6 +595,21 @@ def test_a_full_disk_is_told_as_try_later(doors: Any, webhook: Any, brand: Any, 
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert doors.post(f"/webhook-ingest/{webhook.name}", LEAD, key=webhook.clear_key).status == 200
     assert len(submissions(brand)) == 1
+
+
+def test_a_connection_lost_in_the_middle_of_an_answer_is_no_fault_of_ours(
+    doors: Any, webhook: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Q-21: what asyncpg says when the server was killed while it spoke."""
+
+    async def lost(*_: Any) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    path = f"/webhook-ingest/{webhook.name}"
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg.Connection, "fetchrow", lost)
+        assert doors.post(path, LEAD, key=webhook.clear_key).status == 503
+    assert doors.post(path, LEAD, key=webhook.clear_key).status == 200
 
 
 def test_while_statements_hang_everybody_hears_within_seconds(
