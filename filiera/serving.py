@@ -1,6 +1,7 @@
 """Running the house: the database, the schema, the web server, the worker, all of it on one machine."""
 
 import fcntl
+import gc
 import hashlib
 import json
 import os
@@ -176,6 +177,7 @@ def _load_application() -> Any:
 
     logs.copy_errors_to_database()
     import_module("filiera.urls")  # every page now, so that the first visitor does not wait for it
+    gc.freeze()  # what is loaded stays: looking through it for garbage made one request in sixty wait 80 ms
     return application
 
 
