@@ -16,7 +16,9 @@ PAGES = {"list": "list", "search": "search by part of a number"}
 ADDRESSES = 8
 MOST_STATEMENTS = 40
 _TABLE = re.compile(
-    r'\b(FROM|JOIN) "(\w+)"(?: (?!ON|WHERE|INNER|LEFT|ORDER|GROUP|LIMIT|UNION|FOR|USING)(\w+))?'
+    r'\b(FROM|JOIN) "?(\w+)"?'
+    r"(?:\s+(?!(?:AND|CROSS|FOR|GROUP|INNER|JOIN|LEFT|LIMIT|ON|ORDER|UNION|USING|WHERE)\b)(\w+))?",
+    re.IGNORECASE,
 )
 
 
