@@ -55,7 +55,7 @@ def _visit(browser: Browser, house: House) -> tuple[float, list[str]]:
     """Return the milliseconds to the first contentful paint, and the scripts of the page."""
     base = f"http://localhost:{house.port}"
     context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="it-IT")
-    context.add_cookies([{"name": "sessionid", "value": house.facts["session"], "url": base}])
+    context.add_cookies([{"name": "auth-token", "value": house.facts["session"], "url": base}])
     page = context.new_page()
     page.goto(f"{base}/board", wait_until="load")
     if urlsplit(page.url).path != "/board":

@@ -14,18 +14,18 @@ import django
 django.setup()
 
 import orjson  # noqa: E402
-from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
+from filiera.identity import sessions  # noqa: E402
 from filiera.platform import brand_scope  # noqa: E402
 
 
 def main(options: dict[str, Any]) -> dict[str, list[str]]:
     """Ask for each page, explain what it read, and return the statements."""
     client = Client(headers={"host": "localhost"})
-    client.cookies[settings.SESSION_COOKIE_NAME] = options["session"]
+    client.cookies[sessions.COOKIE] = options["session"]
     read: dict[str, list[str]] = {}
     for name, addresses in options["pages"].items():
         lines: list[str] = []

@@ -12,14 +12,13 @@ import django
 django.setup()
 
 import orjson  # noqa: E402
-from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench.furnish_keys import CLOUDTALK_KEY, KEY, WEBHOOK_TOKEN  # noqa: E402
 from filiera.capture import rules  # noqa: E402
 from filiera.capture.models import MarketingSource, Source  # noqa: E402
-from filiera.identity import vault  # noqa: E402
-from filiera.identity.models import Brand, Role, User, UserRole  # noqa: E402
+from filiera.identity import sessions, vault  # noqa: E402
+from filiera.identity.models import Brand, Role, Session, User, UserRole  # noqa: E402
 from filiera.pipeline import commands as pipeline  # noqa: E402
 from filiera.platform import brand_scope, circuit  # noqa: E402
 from filiera.routing.models import Agent, Connection  # noqa: E402
@@ -103,14 +102,10 @@ def _telephony(options: dict[str, Any]) -> Connection:
 
 
 def _session(user: User, brand: Brand) -> str:
-    """Sign a person in without a password to type, and return the cookie."""
-    session = SessionStore()
-    session["_auth_user_id"] = str(user.pk)
-    session["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
-    session["_auth_user_hash"] = user.get_session_auth_hash()
-    session["brand_id"] = str(brand.id)
-    session.create()
-    return str(session.session_key)
+    """Sign a person in without a password to type, and return the cookie's token."""
+    return sessions.open_session(
+        user=user, kind=Session.Kind.BROWSER, brand_id=brand.id, now=timezone.now()
+    ).access
 
 
 if __name__ == "__main__":

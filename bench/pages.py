@@ -94,7 +94,7 @@ def _people(house: House) -> list[tuple[Any, str, str]]:
 def _time_of(house: House, address: Addresses, seconds: float) -> list[float]:
     """Return the milliseconds of each request, one after the other on a kept connection. Raises PageRefused."""
     connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=60)
-    cookie = {"Cookie": f"sessionid={house.facts['session']}", "Cache-Control": "no-cache"}
+    cookie = {"Cookie": f"auth-token={house.facts['session']}", "Cache-Control": "no-cache"}
     milliseconds: list[float] = []
     ends_at = time.monotonic() + seconds
     number = 0

@@ -118,7 +118,7 @@ def stuck_pool(verdict: Verdict, house: Living) -> None:
     @contextmanager
     def away() -> Iterator[None]:
         with psycopg.connect(house.urls.owner) as owner:
-            owner.execute("lock table capture_submission, django_session in access exclusive mode")
+            owner.execute("lock table capture_submission, identity_session in access exclusive mode")
             yield
 
     _break(verdict, house, "stuck pool", away, away_s=12.0)
@@ -194,7 +194,7 @@ def _probe(house: Living, seconds: float) -> Probes:
     probes = Probes()
     signed = {"X-GHL-Signature": "bm9uZQ==", "Content-Type": "application/json"}
     own = {"X-API-Key": house.facts["key"], "Content-Type": "application/json"}
-    cookie = {"Cookie": f"sessionid={house.facts['session']}"}
+    cookie = {"Cookie": f"auth-token={house.facts['session']}"}
     ends_at = time.monotonic() + seconds
     marketplace = f"/webhook-ingest/{house.facts['marketplace_source']}"
 

@@ -1,4 +1,4 @@
-"""The versioned API: one NinjaAPI, a router per room, behind the session of the workspace."""
+"""The versioned API: one NinjaAPI, a router per room, behind a bearer token or the cookie of the workspace."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.utils import check_csrf
 
+from filiera.identity.api import browser_login
 from filiera.journeys import api as journeys  # noqa: F401 (adds its operations to the pipeline's router)
 from filiera.platform.api import OrjsonRenderer, answer_refusals
 from filiera.platform.refusals import Forbidden
@@ -17,7 +18,7 @@ from filiera.platform.refusals import Forbidden
 def signed_in(request: HttpRequest) -> Any:
     """Let a signed-in user with a role in some brand through; ninja answers 401 to others.
 
-    The session is a cookie, so what changes something must also bring the CSRF token. Raises Forbidden without it.
+    Where a cookie signed in, what changes something must also bring the CSRF token. Raises Forbidden without it.
     """
     principal = getattr(request, "principal", None)
     if principal and check_csrf(request):
@@ -35,6 +36,7 @@ api = NinjaAPI(
     openapi_url="/openapi.json",
 )
 answer_refusals(api)
+api.add_router("", "filiera.identity.api.router")
 api.add_router("", "filiera.pipeline.api.router")
 api.add_router("/capture", "filiera.capture.api.router")
 api.add_router("/routing", "filiera.routing.api.router")
@@ -44,4 +46,16 @@ for operation in operations:
     if isinstance(operation, URLPattern):
         login_not_required(operation.callback)  # who is not signed in hears 401, and is not sent to a page
 
-urlpatterns = [path("api/v1/", (operations, application, namespace))]
+# Signing in is also where it was before there were versions; POST /api/auth/login is the browser's own.
+SHORT = "auth/"
+short = [
+    path(f"api/{operation.pattern}", operation.callback)
+    for operation in operations
+    if isinstance(operation, URLPattern) and str(operation.pattern).startswith(SHORT)
+]
+
+urlpatterns = [
+    path("api/auth/login", login_not_required(browser_login), name="api-auth-login"),
+    path("api/v1/", (operations, application, namespace)),
+    *short,
+]

@@ -3,6 +3,8 @@
 What differs per brand is a row, not a setting.
 """
 
+import hashlib
+import hmac
 import os
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,14 @@ def env_flag(name: str, default: bool = False) -> bool:
 def env_list(name: str, default: str = "") -> list[str]:
     """Return the comma-separated parts of a variable."""
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def jwt_secret(otherwise: str) -> str:
+    """Return JWT_SECRET, else one derived from the installation's key. Raises ImproperlyConfigured for a short one."""
+    given = os.environ.get("JWT_SECRET", "")
+    if given and len(given.encode()) < 32:
+        raise ImproperlyConfigured("JWT_SECRET must have at least 32 bytes.")
+    return given or hmac.new(otherwise.encode(), b"filiera tokens", hashlib.sha256).hexdigest()
 
 
 FILIERA_HOME: Path = home.folder()
@@ -86,7 +96,6 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "procrastinate.contrib.django",
@@ -106,12 +115,8 @@ MIDDLEWARE = [
     "filiera.platform.middleware.SecurityHeaders",
     "filiera.platform.health.Doors",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "filiera.platform.middleware.MovingSessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "filiera.identity.middleware.PrincipalAndBrand",
     "django.contrib.messages.middleware.MessageMiddleware",
     "filiera.workspace.errors.RefusalPages",
@@ -151,10 +156,14 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "today"
 LOGOUT_REDIRECT_URL = "login"
 SECURE_COOKIES = BASE_URL.startswith("https://")
-SESSION_COOKIE_AGE = 7 * 24 * 3600
+# Of the cookies of messages and forms; the one that signs in is made in identity/sessions.py with the same three.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+# Signs the tokens of sessions; the earlier ones are still believed, until the last token they signed has ended.
+JWT_SECRET = jwt_secret(SECRET_KEY)
+JWT_EARLIER_SECRETS = env_list("JWT_EARLIER_SECRETS")
 CSRF_FAILURE_VIEW = "filiera.workspace.errors.forged"
 X_FRAME_OPTIONS = "SAMEORIGIN"
 

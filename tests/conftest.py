@@ -27,6 +27,10 @@ os.environ |= {
 }
 django.setup()
 
+from tests import signing_in  # noqa: E402 (asks the models)
+
+signing_in.teach_the_client()
+
 # Kills real processes and waits for phones to settle: asked for by name, `FILIERA_FAULTS=1 pytest tests/faults`.
 collect_ignore = [] if os.environ.get("FILIERA_FAULTS") else ["faults"]
 

@@ -4,34 +4,45 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone, translation
 
-from filiera.identity import queries
+from filiera.identity import sessions
 from filiera.platform import brand_scope, logs
 
 Next = Callable[[HttpRequest], HttpResponse]
 
 
 class PrincipalAndBrand:
-    """Open the brand scope of the request and name the principal; nobody signed in means no brand and no rows.
+    """Verify the token of the request, name the principal and open the brand scope; nobody means no brand and no rows.
 
-    An answer of 500 and above rolls everything back. The brand is always set, also to none: inside an outer
-    transaction (a test's) the setting of an earlier request would still be there.
+    Programs send `Authorization: Bearer` under /api/, where it is the only thing that counts; browsers send the
+    cookie, with the CSRF token on what changes something. An answer of 500 and above rolls everything back. The brand
+    is always set, also to none: inside an outer transaction (a test's) the setting of an earlier request would still
+    be there.
     """
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        principal = queries.principal_of(request.user, wanted=_wanted_brand(request))
+        now = timezone.now()
+        bearer = _bearer(request)
+        token = request.COOKIES.get(sessions.COOKIE, "") if bearer is None else bearer
+        found = sessions.look_up(token, wanted=_asked_brand(request), now=now) if token else None
+        principal = found.principal if found else None
+        request.user = found.user if found else AnonymousUser()
         request.principal = principal  # type: ignore[attr-defined]
-        language = principal.user.language if principal else _guest_language(request)
+        request.auth_session = found.session if found else None  # type: ignore[attr-defined]
+        if bearer is not None:  # another site cannot send it, so no form can be forged with it
+            request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+        language = found.user.language if found else _guest_language(request)
         brand = principal.brand if principal else None
-        logs.note(
-            user_id=str(principal.user.id) if principal else None, brand_id=str(brand.id) if brand else None
-        )
+        logs.note(user_id=str(found.user.id) if found else None, brand_id=str(brand.id) if brand else None)
         with (
             translation.override(language),
             timezone.override(brand.timezone if brand else settings.TIME_ZONE),
@@ -44,18 +55,34 @@ class PrincipalAndBrand:
             if response.status_code >= 500:
                 transaction.set_rollback(True)
             response.setdefault("Content-Language", language)
-            return response
+        if found and found.is_due and sessions.COOKIE not in response.cookies:
+            sessions.renew_cookie(response, found, now=now)
+        return response
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], _args: object, _kwargs: object
+    ) -> HttpResponse | None:
+        """Lead who is not signed in to the door, except where a view says that it is open (login_not_required)."""
+        if request.user.is_authenticated or not getattr(view, "login_required", True):
+            return None
+        return redirect_to_login(request.get_full_path(), reverse("login"))
 
 
-def _wanted_brand(request: HttpRequest) -> UUID | None:
-    """Return the brand asked for: the header of an API client first, then the one chosen in the workspace."""
-    for text in (request.headers.get("X-Brand-ID"), request.session.get("brand_id")):
-        try:
-            if text:
-                return UUID(str(text))
-        except ValueError:
-            continue
-    return None
+def _bearer(request: HttpRequest) -> str | None:
+    """Return the bearer token of a program's request, empty for a header that holds none; None without a header."""
+    header = request.headers.get("Authorization")
+    if header is None or not request.path.startswith("/api/"):
+        return None
+    scheme, _space, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _asked_brand(request: HttpRequest) -> UUID | None:
+    """Return the brand that the header of an API client asks for."""
+    try:
+        return UUID(request.headers.get("X-Brand-ID", ""))
+    except ValueError:
+        return None
 
 
 def _guest_language(request: HttpRequest) -> str:

@@ -70,8 +70,11 @@ class User(AbstractBaseUser):
     theme = models.CharField(max_length=5, default="auto")
     shortcuts_on = models.BooleanField(default=True)
     is_active = models.BooleanField(default=True)
+    external_auth_id = models.CharField(max_length=255, null=True, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    # When the person asked to be deleted: they are out at once, their data goes after the days of grace (IDN-35).
+    deleted_at = models.DateTimeField(null=True)
 
     objects: ClassVar[UserManager] = UserManager()
     USERNAME_FIELD = "email"
@@ -85,6 +88,77 @@ class User(AbstractBaseUser):
         """Return one or two capital letters for the avatar."""
         words = self.name.split()
         return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words)).upper()
+
+
+class UserProfile(models.Model):
+    """What an invoice, a parcel or a calendar needs of a person. The language is the user's own (IDN-09)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="profile")
+    first_name = models.CharField(max_length=100, default="", blank=True)
+    last_name = models.CharField(max_length=100, default="", blank=True)
+    phone = models.CharField(max_length=20, default="", blank=True)
+    company_name = models.CharField(max_length=255, default="", blank=True)
+    vat_number = models.CharField(max_length=20, default="", blank=True)
+    fiscal_code = models.CharField(max_length=16, default="", blank=True)
+    pec_email = models.CharField(max_length=255, default="", blank=True)
+    sdi_code = models.CharField(max_length=7, default="", blank=True)
+    billing_address = models.JSONField(default=dict, blank=True)
+    shipping_address = models.JSONField(default=dict, blank=True)
+    timezone = models.CharField(max_length=50, default="Europe/Rome")
+
+
+class Session(models.Model):
+    """A device that signed in, until it signs out. Asked on every request: the truth behind every token (IDN-15).
+
+    Tokens are kept as hashes. `expires_at` is the end of the last access token, `refresh_expires_at` of the session.
+    """
+
+    class Kind(models.TextChoices):
+        BROWSER = "browser"
+        API = "api"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=10, choices=Kind)
+    working_brand = models.ForeignKey(
+        Brand, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    access_token_hash = models.CharField(max_length=64, unique=True)
+    refresh_token_hash = models.CharField(max_length=64, unique=True, null=True)
+    expires_at = models.DateTimeField()
+    refresh_expires_at = models.DateTimeField()
+    ip_address = models.GenericIPAddressField(null=True)
+    user_agent = models.TextField(default="", blank=True)
+    created_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=30, default="", blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["user", "-created_at"], name="session_by_user"),
+            models.Index(fields=["last_seen_at"], name="session_by_use"),
+        ]
+
+
+class AuthToken(models.Model):
+    """A secret that went out by e-mail, kept as a hash, good for one use until its end (IDN-25)."""
+
+    class Purpose(models.TextChoices):
+        VERIFY = "verify"
+        RESET = "reset"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+    purpose = models.CharField(max_length=10, choices=Purpose)
+    token_hash = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "purpose"], name="auth_token_by_user")]
 
 
 class UserRole(BrandRow):

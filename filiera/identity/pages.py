@@ -1,7 +1,6 @@
 """Signing in and out."""
 
 from django.conf import settings
-from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
@@ -11,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from filiera.identity import commands
+from filiera.identity import commands, sessions
 
 
 @login_not_required
@@ -29,10 +28,10 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         user = commands.sign_in(
             email=email,
             password=request.POST.get("password", ""),
-            ip_address=request.META.get("REMOTE_ADDR") or None,
+            ip_address=sessions.address_of(request),
             now=timezone.now(),
         )
-    except commands.TooManyAttempts as refusal:
+    except (commands.TooManyAttempts, commands.AccountDisabled) as refusal:
         return _door(
             request,
             {"next": onward, "email": email, "refusal": str(refusal)},
@@ -46,15 +45,17 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             "refusal": str(refusal),
         }
         return _door(request, context, refusal.status)
-    login(request, user)
-    return HttpResponseRedirect(onward)
+    answer = HttpResponseRedirect(onward)
+    sessions.enter(request, answer, user, now=timezone.now())
+    return answer
 
 
 @login_not_required
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
-    logout(request)
-    return redirect("login")
+    answer = redirect("login")
+    sessions.leave(request, answer, now=timezone.now())
+    return answer
 
 
 @login_not_required

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from filiera.identity import emails
+from filiera.identity import emails, sessions
 from filiera.identity.models import Brand
 from filiera.platform.jobs import app, task
 
@@ -32,3 +32,10 @@ def sweep_emails(timestamp: int) -> None:
     """Enqueue the sending of every brand once a minute: what failed before is due again some time."""
     for brand_id in Brand.objects.filter(is_active=True).values_list("id", flat=True):
         emails.defer_sending(brand_id)
+
+
+@app.periodic(cron="41 3 * * *")
+@task(name="identity.forget_old_sessions", queueing_lock="identity.forget_old_sessions")
+def forget_old_sessions(timestamp: int) -> None:
+    """Delete the sessions that ended a month ago."""
+    sessions.forget_old(timezone.now())

@@ -7,7 +7,7 @@ moment, through `at_scrape`, so that it is counted once.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import psycopg
@@ -16,8 +16,6 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, g
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-
-ACTIVE_FOR = timedelta(minutes=15)
 
 _requests = Counter("http_requests_total", "Total HTTP requests", ["method", "endpoint", "status"])
 _duration = Histogram("http_request_duration_seconds", "HTTP request duration", ["method", "endpoint"])
@@ -92,16 +90,6 @@ def _read_gauges() -> list[Gauge]:
             return [gauge for reader in _readers for gauge in reader(connection, now)]
     except psycopg.OperationalError:  # what the processes counted is still worth telling
         return []
-
-
-@at_scrape
-def _people_at_work(connection: psycopg.Connection, now: datetime) -> Iterator[Gauge]:
-    # A session's end moves with each use of it, so its last use is its end less its age.
-    used_after = now + timedelta(seconds=settings.SESSION_COOKIE_AGE) - ACTIVE_FOR
-    row = connection.execute(
-        "select count(*) from django_session where expire_date > %s", [used_after]
-    ).fetchone()
-    yield Gauge("active_users", "Currently active users", row[0] if row else 0)
 
 
 @at_scrape

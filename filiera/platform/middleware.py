@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 
 from filiera.platform import logs, metrics
@@ -15,7 +14,6 @@ from filiera.platform.ids import new_id
 log = logging.getLogger("filiera.request")
 
 Next = Callable[[HttpRequest], HttpResponse]
-SEEN_EVERY_S = 60
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,255}")
 
 CONTENT_SECURITY_POLICY = (
@@ -47,25 +45,6 @@ class RequestContext:
                 extra={"duration_ms": round(elapsed_s * 1000, 1)},
             )
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
-        return response
-
-
-class MovingSessions:
-    """Move a session's end with its use, so that who works is not signed out and `active_users` can be counted.
-
-    At most one write a minute for each session.
-    """
-
-    def __init__(self, get_response: Next) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        session = request.session
-        if session.accessed and SESSION_KEY in session:
-            now = int(time.time())
-            if now - session.get("seen_at", 0) >= SEEN_EVERY_S:
-                session["seen_at"] = now
         return response
 
 

@@ -9,19 +9,16 @@ import asyncio
 import contextlib
 import logging
 from http.cookies import CookieError, SimpleCookie
-from importlib import import_module
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 from asgiref.sync import sync_to_async
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
-from django.conf import settings
-from django.contrib.auth import get_user
 from django.db import connection
-from django.http import HttpRequest
+from django.utils import timezone
 
-from filiera.identity import queries
+from filiera.identity import sessions
 
 log = logging.getLogger("filiera.live")
 
@@ -114,7 +111,7 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
     if scope["method"] != "GET":
         await _refuse(send, 405)
         return
-    brand_id = await sync_to_async(_brand_of)(_session_key(scope))
+    brand_id = await sync_to_async(_brand_of)(_token(scope))
     if brand_id is None or _hub.size >= MOST_STREAMS:
         await _refuse(send, 401 if brand_id is None else 503)
         return
@@ -162,7 +159,7 @@ async def _tell(
             break
         if not stream.changed.is_set():
             quiet += 1
-            if quiet % RECHECK_EVERY == 0 and await sync_to_async(_brand_of)(_session_key(scope)) != brand_id:
+            if quiet % RECHECK_EVERY == 0 and await sync_to_async(_brand_of)(_token(scope)) != brand_id:
                 break
             await _write(send, ": still here\n\n")
             continue
@@ -197,28 +194,25 @@ async def _refuse(send: ASGISendCallable, status: int) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _session_key(scope: Scope) -> str:
-    """Return the key in the session cookie, or nothing."""
+def _token(scope: Scope) -> str:
+    """Return the token in the cookie that signs in, or nothing."""
     assert scope["type"] == "http"
     for name, value in scope["headers"]:
         if name == b"cookie":
             with contextlib.suppress(CookieError):
                 cookie = SimpleCookie(value.decode("latin-1"))
-                if settings.SESSION_COOKIE_NAME in cookie:
-                    return cookie[settings.SESSION_COOKIE_NAME].value
+                if sessions.COOKIE in cookie:
+                    return cookie[sessions.COOKIE].value
     return ""
 
 
-def _brand_of(session_key: str) -> UUID | None:
-    """Return the brand in use of a live session, by the same checks as any request's."""
-    if not session_key:
+def _brand_of(token: str) -> UUID | None:
+    """Return the brand in use of a living session, by the same look as any request's."""
+    if not token:
         return None
     try:
-        request = HttpRequest()
-        request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-        wanted = request.session.get("brand_id")
-        principal = queries.principal_of(get_user(request), wanted=UUID(wanted) if wanted else None)
-        return principal.brand_id if principal else None
+        found = sessions.look_up(token, now=timezone.now())
+        return found.principal.brand_id if found and found.principal else None
     finally:
         connection.close()  # back to the pool: this thread belongs to no request
 

@@ -8,6 +8,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from filiera.identity import sessions
 from filiera.identity.permissions import Principal
 from filiera.platform.refusals import Forbidden
 from filiera.routing import commands as routing
@@ -29,7 +30,7 @@ def select_brand(request: HttpRequest) -> HttpResponse:
     wanted = request.POST.get("brand", "")
     for brand in principal.brands:
         if str(brand.id) == wanted:
-            request.session["brand_id"] = str(brand.id)
+            sessions.work_in(request.auth_session, brand)  # type: ignore[attr-defined]
             return redirect("today")
     return missing(request)
 

@@ -5,12 +5,11 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.contrib.sessions.models import Session
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from filiera.identity.models import User
+from filiera.identity.models import Session, User
 from filiera.platform import outages
 from filiera.platform.models import JobRun
 
@@ -121,14 +120,23 @@ def test_people_at_work_are_those_whose_session_was_used_in_the_last_fifteen_min
     ada: User, bea: User, signed_in: Callable[[User], Client]
 ) -> None:
     signed_in(ada).get("/oggi")
-    session = Session.objects.get()
-    assert session.expire_date > timezone.now() + timedelta(days=7) - timedelta(minutes=1)
-    before = session.expire_date
     client = signed_in(bea)
+    before = timezone.now() - timedelta(minutes=20)
+    Session.objects.filter(user=bea).update(
+        last_seen_at=before, refresh_expires_at=before + timedelta(days=7)
+    )
+    assert _at_work() == 1
     client.get("/oggi")
-    store = client.session
-    store["seen_at"] -= 61
-    store.save()
-    Session.objects.exclude(pk=session.pk).update(expire_date=before - timedelta(minutes=20))
-    client.get("/oggi")
-    assert Session.objects.exclude(pk=session.pk).get().expire_date > before - timedelta(minutes=1)
+    session = Session.objects.get(user=bea)
+    assert session.last_seen_at > before + timedelta(minutes=19)
+    assert session.refresh_expires_at > before + timedelta(days=7, minutes=19)
+    assert _at_work() == 2
+
+
+def _at_work() -> float:
+    from django.db import connection
+
+    from filiera.identity import metrics
+
+    [gauge] = metrics._people_at_work(connection.connection, timezone.now())
+    return gauge.value

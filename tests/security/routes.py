@@ -16,7 +16,7 @@ from django.utils.datastructures import MultiValueDict
 from filiera.api_urls import api
 from filiera.capture.models import MarketingSource, Source, Submission
 from filiera.contacts.models import Contact, DuplicateSuggestion
-from filiera.identity.models import Brand, User
+from filiera.identity.models import Brand, Session, User
 from filiera.pipeline.models import Activity, Deal, Stage
 from filiera.routing.models import Agent, Connection, Decision, Process
 from tests.security.world import World
@@ -47,6 +47,7 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "owner_id": (User,),
     "process_id": (Process,),
     "request": (Submission,),
+    "session_id": (Session,),
     "source": (MarketingSource, Source),
     "source_id": (Source,),
     "stage": (Stage,),

@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from filiera.capture.models import MarketingSource, Source, Submission
 from filiera.contacts.models import Contact, ContactPhone
-from filiera.identity.models import Brand, User, UserRole
+from filiera.identity import sessions
+from filiera.identity.models import Brand, Session, User, UserRole
 from filiera.pipeline.models import Activity, DealClosing, LeadEvent, Stage
 from filiera.platform import brand_scope
 from filiera.platform.models import BrandForeignKey, BrandRow, Event, SystemLog
@@ -65,6 +66,8 @@ def fill(world: World) -> None:
         RoutingState.objects.create(
             brand_id=world.brand.id, last_agent=world.rows[Agent], updated_at=timezone.now()
         )
+    opened = sessions.open_session(user=world.owner, kind=Session.Kind.API, now=timezone.now())
+    world.rows[Session] = opened.session
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into procrastinate_jobs (queue_name, task_name, lock, status, args)"

@@ -38,7 +38,7 @@ def cookie_of(browser: Browser, house: House, email: str) -> str:
     visit = house.visit(browser, email=email)
     found = {cookie["name"]: cookie["value"] for cookie in visit.page.context.cookies()}
     visit.page.context.close()
-    return f"sessionid={found['sessionid']}"
+    return f"auth-token={found['auth-token']}"
 
 
 @contextmanager

@@ -55,12 +55,16 @@ def test_after_five_failures_the_door_is_shut_also_to_the_right_password(client:
     answer = sign_in(client, PASSWORD)
     assert answer.status_code == 429
     assert "pausa di 15 minuti" in answer.content.decode()
-    assert "_auth_user_id" not in client.session
+    assert "auth-token" not in answer.cookies
 
 
 def test_an_inactive_person_stays_out(client: Client) -> None:
     User.objects.filter(email="ada@vegliasi.example").update(is_active=False)
-    assert sign_in(client, PASSWORD).status_code == 401
+    answer = sign_in(client, PASSWORD)
+    assert answer.status_code == 403
+    assert "Questo account è chiuso" in answer.content.decode()
+    assert "auth-token" not in answer.cookies
+    assert sign_in(client, "no").status_code == 401
 
 
 def test_signing_out_ends_the_session(client: Client) -> None:
