@@ -17,7 +17,7 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from filiera.capture import metrics
 from filiera.capture.models import Submission
-from filiera.platform import instances, live
+from filiera.platform import bulk, instances, live
 
 log = logging.getLogger("filiera.capture.queue")
 
@@ -199,7 +199,7 @@ def _end(submissions: Sequence[Submission], now: datetime, *, status: str, error
             """,
             [
                 *(now, status, error_code, status),
-                "{" + ",".join(one.id.hex for one in submissions) + "}",
+                bulk.uuids(one.id for one in submissions),
                 *(first.leased_by, first.leased_until),
             ],
         )

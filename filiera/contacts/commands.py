@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from filiera.capture.models import MarketingSource
-from filiera.contacts import phones, rules
+from filiera.contacts import consents, phones, rules, suppressions
 from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
 from filiera.contacts.phones import NormalisedPhone
 from filiera.platform import brand_scope, bulk, events, instances
@@ -49,7 +49,7 @@ def recognise(incoming: "list[IncomingLead]", *, now: datetime) -> "Recognition"
     number is kept as typed and recognises nobody. Nothing is written before `write`, so that who is new can be
     written with their owner.
 
-    Runs at most nine statements with `write`, whatever the size of the batch. Two batches that carry the same new
+    Runs at most eleven statements with `write`, whatever the size of the batch. Two batches that carry the same new
     number or address take turns at `_take_turns`, so together they make one person (CON-13).
     """
     return Recognition(incoming, now)
@@ -79,6 +79,16 @@ class Recognition:
         self.demoted: list[UUID] = []
         self.suggestions: dict[tuple[UUID, UUID], None] = {}
         self._find_known()
+        # Asked in one set: nobody who opposed or was erased comes back by an import or another program (GD-28).
+        self.suppressed = suppressions.suppressed(
+            {
+                key
+                for lead, phone, email in zip(incoming, self.numbers, self.emails, strict=True)
+                if not lead.is_own_act
+                for key in (phone.e164 if phone.is_valid else "", email)
+                if key
+            }
+        )
         self.people = [
             self._person(lead, phone, email)
             for lead, phone, email in zip(incoming, self.numbers, self.emails, strict=True)
@@ -124,6 +134,9 @@ class Recognition:
             self.by_phone[phone.e164] = person
         if email:
             self.by_email.setdefault(email, person)
+        person.is_suppressed = not lead.is_own_act and bool(
+            self.suppressed and self.suppressed & {phone.e164, email}
+        )
         if lead.phone.strip():
             self._keep_number(person, phone)
         return person
@@ -214,7 +227,7 @@ class Recognition:
             if row.is_primary and not row.phone.is_valid and row.contact.id in self.demoted:
                 row.is_primary = False
         _insert_phones(self.brand_id, [row for row in self.new_phones if row.contact.id not in but], self.now)
-        _update_filled(list(self.filled.values()))
+        bulk.update(Contact, _FILLED_COLUMNS, list(self.filled.values()))
         bulk.insert(
             DuplicateSuggestion,
             ("id", "brand_id", "contact_id", "other_id", "reason", "created_at"),
@@ -225,6 +238,8 @@ class Recognition:
             ],
             on_conflict="(brand_id, contact_id, other_id) do nothing",
         )
+        kept = [pair for pair in zip(self.incoming, self.people, strict=True) if pair[1].id not in but]
+        consents.keep([lead for lead, _person in kept], [person for _lead, person in kept], now=self.now)
 
 
 def _take_turns(brand_id: UUID, keys: Iterable[str]) -> None:
@@ -316,29 +331,11 @@ _FILLED_COLUMNS = (
     "city",
     "cap",
     "company_name",
-    "age::smallint",
-    "marketing_source_id::uuid",
-    "external_ids::jsonb",
-    "updated_at::timestamptz",
+    "age",
+    "marketing_source_id",
+    "external_ids",
+    "updated_at",
 )
-
-
-def _update_filled(contacts: Sequence[Contact]) -> None:
-    if not contacts:
-        return
-    columns = [column.partition("::") for column in _FILLED_COLUMNS]
-    assignments = ", ".join(
-        f"{name} = (row->>{place}){cast}{kind}" for place, (name, cast, kind) in enumerate(columns, start=1)
-    )
-    rows = [[contact.id, *(contact.__dict__[name] for name, _, _ in columns)] for contact in contacts]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            update contacts_contact contact set {assignments}
-            from jsonb_array_elements(%s::jsonb) as row where contact.id = (row->>0)::uuid
-            """,
-            [_json(rows)],
-        )
 
 
 @dataclass(slots=True)

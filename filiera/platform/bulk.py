@@ -1,9 +1,10 @@
 """Write many rows with one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import Any, LiteralString
+from uuid import UUID
 
 import orjson
 from django.db import connection
@@ -43,13 +44,15 @@ def insert(
 def update(model: type[Model], columns: Sequence[str], instances: Sequence[Model]) -> None:
     """Write these columns of rows that were changed in memory, with one statement whatever their number.
 
-    `columns` are attribute names, as for `insert`; rows are found by their `id`.
+    `columns` are attribute names, as for `insert`. Rows are found by their `id`, one look into its index for each: with
+    the join alone the planner reads a whole brand, which it believes to be a 200th of the table.
     """
     if not instances:
         return
     fields = {field.attname: field for field in model._meta.concrete_fields}
     statement = sql.SQL(
-        "update {table} as kept set {changes} from jsonb_array_elements(%s::jsonb) as row where kept.id = {id}"
+        "update {table} as kept set {changes} from jsonb_array_elements(%s::jsonb) as row"
+        " where kept.id = {id} and kept.id = any(%s::uuid[])"
     ).format(
         table=sql.Identifier(model._meta.db_table),
         changes=sql.SQL(", ").join(
@@ -60,7 +63,12 @@ def update(model: type[Model], columns: Sequence[str], instances: Sequence[Model
     )
     rows = [[row.pk, *(getattr(row, name) for name in columns)] for row in instances]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [_json(rows)])
+        cursor.execute(statement, [_json(rows), uuids(row.pk for row in instances)])
+
+
+def uuids(ids: Iterable[UUID]) -> str:
+    """Return ids as the text of a `uuid[]`: binding a list of them costs psycopg 20 µs for each."""
+    return "{" + ",".join([one.hex for one in ids]) + "}"
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ from filiera.pipeline import moves
 from filiera.pipeline.commands.stages import StageMissing
 from filiera.pipeline.models import Deal, DealClosing, Stage, StageHistory
 from filiera.pipeline.moves import Cause
-from filiera.platform import events, live
+from filiera.platform import bulk, events, live
 from filiera.platform.ids import new_id
 from filiera.platform.refusals import Invalid, Missing, Refused
 
@@ -280,9 +280,9 @@ def give_owners(owners: Sequence[Ownership], *, now: datetime) -> None:
         return
     rows = orjson.dumps([(one.deal_id, one.contact_id, one.user_id) for one in owners]).decode()
     with connection.cursor() as cursor:
-        for table, key, column in (
-            ("contacts_contact", 1, "assigned_user_id"),
-            ("pipeline_deal", 0, "owner_user_id"),
+        for table, key, column, ids in (
+            ("contacts_contact", 1, "assigned_user_id", [one.contact_id for one in owners]),
+            ("pipeline_deal", 0, "owner_user_id", [one.deal_id for one in owners]),
         ):
             cursor.execute(
                 f"""
@@ -292,8 +292,9 @@ def give_owners(owners: Sequence[Ownership], *, now: datetime) -> None:
                     from jsonb_array_elements(%s::jsonb) as row order by 1
                 ) given
                 where target.id = given.id and target.{column} is distinct from given.user_id
+                  and target.id = any(%s::uuid[])
                 """,
-                [now, rows],
+                [now, rows, bulk.uuids(ids)],
             )
 
 

@@ -68,7 +68,7 @@ class Opening:
         self.stage = moves.first_stage()
         self._open(incoming, people, _keys_of(incoming))
         for arrival in self.arrivals.values():
-            arrival.note()
+            arrival.note(self.now)
         self._announce()
         self.unneeded = {
             person.id for person in people if not person.was_known and person.id not in self.arrivals
@@ -176,7 +176,8 @@ class Opening:
         if self.stage is not None:
             _open_history(self.brand_id, self.new_deals, self.stage.id, self.stage.version, self.now)
         bulk.insert(LeadEvent, _EVENT_COLUMNS, [_row(event, _EVENT_COLUMNS) for event in self.new_events])
-        _write_arrivals([one.person for one in self.arrivals.values() if one.person.was_known], self.now)
+        known = [one.person for one in self.arrivals.values() if one.person.was_known]
+        bulk.update(Contact, ("last_lead_at", "lead_count", "status", "updated_at"), known)
 
     def _announce(self) -> None:
         events.record_all(
@@ -211,13 +212,14 @@ class _Arrival:
     starts_anew: bool
     leads: int = 0
 
-    def note(self) -> None:
+    def note(self, now: datetime) -> None:
         """Move the person to the top of the list and count their leads; a new deal starts them in Nuovo again."""
         person = self.person
         person.last_lead_at = max(person.last_lead_at, self.received_at)
         person.lead_count = self.leads + (person.lead_count if person.was_known else 0)
         if self.starts_anew:
             person.status = LeadState.NUOVO.value
+        person.updated_at = now
 
 
 def title_of(service: str, package: str) -> str:
@@ -286,22 +288,6 @@ def _open_history(
             for deal in deals
         ],
     )
-
-
-def _write_arrivals(people: list[Contact], now: datetime) -> None:
-    if not people:
-        return
-    rows = [(person.id, person.last_lead_at, person.status, person.lead_count) for person in people]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            update contacts_contact contact set
-                last_lead_at = (row->>1)::timestamptz, status = row->>2,
-                lead_count = (row->>3)::integer, updated_at = %s
-            from jsonb_array_elements(%s::jsonb) as row where contact.id = (row->>0)::uuid
-            """,
-            [now, orjson.dumps(rows).decode()],
-        )
 
 
 _DEAL_COLUMNS = (
