@@ -26,6 +26,7 @@ from filiera.platform.console import say
 
 # Written by `collectstatic`; bootstrap.py runs it, a release carries it.
 COLLECTED = Path(__file__).parent / "static" / "staticfiles.json"
+LOCK_TIMEOUT_S = 5  # of a page's or a migration's statement
 
 
 class CannotStart(RuntimeError):
@@ -93,8 +94,8 @@ def prepare(home: Path) -> None:
 def migrate(*, verbosity: int = 1) -> None:
     """Bring the schema up to date, as its owner; one process at a time over all machines.
 
-    A statement waits at most 5 s for a lock, so that a migration never stands in front of the house's work. A schema
-    that these very migrations made is left alone, without loading Django.
+    A statement waits at most LOCK_TIMEOUT_S for a lock, so that a migration never stands in front of the house's work.
+    A schema that these very migrations made is left alone, without loading Django.
     """
     home = homes.folder()
     urls = database.ensure(home)
@@ -106,7 +107,7 @@ def migrate(*, verbosity: int = 1) -> None:
         if made_by == (digest,):
             return
         os.environ["FILIERA_DATABASE_ROLE"] = "owner"
-        os.environ["PGOPTIONS"] = "-c lock_timeout=5s"
+        os.environ["PGOPTIONS"] = f"-c lock_timeout={LOCK_TIMEOUT_S}s"
         set_up_django()
         from django.core.management import call_command
 
@@ -129,6 +130,7 @@ def web() -> None:
 
     home = homes.folder()
     catalogue.refuse_unsafe(database.ensure(home).app)
+    os.environ["PGOPTIONS"] = f"-c lock_timeout={LOCK_TIMEOUT_S}s"  # who waits longer hears 503
     if COLLECTED.exists():
         os.environ["FILIERA_STATIC_COLLECTED"] = "1"
     host, port = address()

@@ -7,8 +7,9 @@ import psycopg_pool
 
 RETRY_AFTER_S = 5
 # What passes by itself or by an operator's hand, and is no fault of a statement: connection lost, too many
-# connections, disk or memory full, a server that stops or starts. PostgreSQL's error codes, appendix A.
-_AWAY_CLASSES = ("08", "53", "57P")
+# connections, disk or memory full, a lock that somebody keeps, a server that stops or starts. PostgreSQL's error
+# codes, appendix A.
+_AWAY_CLASSES = ("08", "53", "55P03", "57P")
 
 # What asyncpg raises when its connection is of no more use. The last says that it was lost in the middle of an answer.
 CONNECTION_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
