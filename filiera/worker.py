@@ -39,7 +39,8 @@ from filiera.routing import desk, wake  # noqa: E402
 
 log = logging.getLogger("filiera.worker")
 
-JOB_CONCURRENCY = 20
+# Jobs that may wait for the world, and those that only work: more than one of these would take each other's turn.
+CONCURRENCY = {"default": 20, jobs.STEPS: 1}
 HEARTBEAT_S = 10
 RECONNECT_S = 0.5
 LEAD_ARRIVED = "filiera_lead"
@@ -48,7 +49,10 @@ LEAD_ARRIVED = "filiera_lead"
 TURN_S = 0.0005
 CALLS_SWEEP_S = 5.0
 EVENTS_SWEEP_S = 30.0
-EVENTS_TOGETHER_S = 0.1  # a moment in which a provider's events gather, to be applied together
+# From one batch to the next, at least: what comes meanwhile goes together, and a batch of five costs little more than
+# one of one. Who comes alone does not wait.
+LEADS_TOGETHER_S = 0.05
+EVENTS_TOGETHER_S = 0.2
 
 
 def run() -> None:
@@ -66,18 +70,18 @@ async def _run() -> None:
     heart = threading.Thread(target=_beat, args=(stopping,), name="heartbeat", daemon=True)
     for thread in (*residents, heart):
         thread.start()
-    worker = asyncio.create_task(_run_jobs())
+    workers = asyncio.gather(*(_run_jobs(queue, many) for queue, many in CONCURRENCY.items()))
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         stopping.set()
-        worker.cancel()
+        workers.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     log.info("Worker consumer started")
     try:
-        await worker
+        await workers
     except asyncio.CancelledError:
         log.info("The worker stops: what it holds is finished first.")
     finally:
@@ -86,8 +90,8 @@ async def _run() -> None:
             await asyncio.to_thread(thread.join)
 
 
-async def _run_jobs() -> None:
-    """Run Procrastinate, also across restarts of the database.
+async def _run_jobs(queue: str, concurrency: int) -> None:
+    """Run the jobs of a queue, `concurrency` of them at a time, also across restarts of the database.
 
     With a connector of its own: what our commands defer goes on through Django's connection, in their transaction.
     """
@@ -96,7 +100,8 @@ async def _run_jobs() -> None:
             own = jobs.app.with_connector(cast(DjangoConnector, jobs.app.connector).get_worker_connector())
             async with own.open_async():
                 await own.run_worker_async(
-                    concurrency=JOB_CONCURRENCY,
+                    queues=[queue],
+                    concurrency=concurrency,
                     delete_jobs="successful",
                     install_signal_handlers=False,
                     fetch_job_polling_interval=1.0,
@@ -130,11 +135,13 @@ def _take_leads(stopping: threading.Event) -> None:
     name = f"{socket.gethostname()}:{getpid()}"
     with _listening(LEAD_ARRIVED) as ears:
         while not stopping.is_set():
+            together_at = time.monotonic() + LEADS_TOGETHER_S
             lead_in.drain(worker=name, stopping=stopping.is_set)
             limit_s = min(
                 settings.QUEUE_SWEEP_S, queue.seconds_to_next(timezone.now(), settings.QUEUE_SWEEP_S)
             )
             _hear(ears, stopping, limit_s)
+            stopping.wait(max(together_at - time.monotonic(), 0.0))
 
 
 def _place_calls(stopping: threading.Event) -> None:
@@ -162,11 +169,11 @@ def _read_events(stopping: threading.Event) -> None:
             if time.monotonic() >= sweep_at:
                 told = set(wake.brands())
                 sweep_at = time.monotonic() + EVENTS_SWEEP_S
+            together_at = time.monotonic() + EVENTS_TOGETHER_S
             desk.read_events(told, stopping=stopping.is_set)
             close_old_connections()
             told = _hear(ears, stopping, sweep_at - time.monotonic())
-            if told:
-                stopping.wait(EVENTS_TOGETHER_S)
+            stopping.wait(max(together_at - time.monotonic(), 0.0))
 
 
 def _listening(channel: str) -> psycopg.Connection[Any]:

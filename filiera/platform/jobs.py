@@ -11,10 +11,13 @@ from procrastinate.contrib.django import app
 
 from filiera.platform import brand_scope
 
+STEPS = "steps"
+"""The queue of jobs that only work and never wait for the world: the worker runs one of them at a time."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-__all__ = ["app", "brand_task", "on_app_ready", "own_connection", "task"]
+__all__ = ["STEPS", "app", "brand_task", "on_app_ready", "own_connection", "task"]
 
 
 def on_app_ready(ready: procrastinate.App) -> None:
