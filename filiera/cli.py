@@ -106,6 +106,13 @@ def _telephony(options: argparse.Namespace) -> int:
     return operators.connect_cloudtalk(slug=options.slug, base_url=options.base_url)
 
 
+def _vault_rotate(options: argparse.Namespace) -> int:
+    database.ensure(homes.folder())
+    from filiera import operators
+
+    return operators.rotate_vault()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="filiera", description=_("Dal primo contatto ai soldi in banca, per le piccole imprese.")
@@ -142,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     telephony = command("telephony", _telephony, _("collega un marchio al suo account CloudTalk"))
     telephony.add_argument("slug", help=_("il nome del marchio negli indirizzi"))
     telephony.add_argument("--base-url", default="", help=_("un altro indirizzo delle API, per le prove"))
+    vault = command("vault", _vault_rotate, _("la cassaforte delle chiavi"))
+    vault.add_argument(
+        "action",
+        choices=["rotate"],
+        help=_("rotate: cambia la chiave madre, mentre tutto continua a lavorare"),
+    )
     command("doctor", _doctor, _("controlla l’installazione e dice cosa sistemare"))
     return parser
 

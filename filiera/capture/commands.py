@@ -207,8 +207,10 @@ def delete_source(*, source_id: UUID, actor: User | None, now: datetime) -> None
 
 def access_token_of(source_id: UUID) -> str:
     """Return the token a source asks its sender's API with, "" when it has none."""
-    key = VaultKey.objects.filter(service=_token_service(source_id), is_active=True).first()
-    return vault.reveal(key) if key else ""
+    try:
+        return vault.get(_token_service(source_id))
+    except vault.NoSuchKey:
+        return ""
 
 
 # Requests

@@ -13,13 +13,13 @@ from filiera.platform.doctor import Finding, Patient, check
 def vault_opens(patient: Patient) -> Iterator[Finding]:
     """Open one secret of each brand: a home restored without its key shows here, not at the first call."""
     keys = patient.connection.execute(
-        "select distinct on (brand_id) brand_id, id, nonce, ciphertext from identity_vaultkey"
+        "select distinct on (brand_id) brand_id, id, nonce, ciphertext, key_version from identity_vaultkey"
         " where is_active order by brand_id, created_at desc"
     ).fetchall()
     locked = 0
-    for brand_id, key_id, nonce, ciphertext in keys:
+    for brand_id, key_id, nonce, ciphertext, version in keys:
         try:
-            vault.unseal(nonce + ciphertext, context=vault.context_of(brand_id, key_id))
+            vault.decrypt(version, nonce, ciphertext, context=vault.context_of(brand_id, key_id))
         except vault.VaultLocked:
             locked += 1
     if locked:

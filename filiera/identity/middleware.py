@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from filiera.identity import sessions
+from filiera.identity import api_keys, sessions
 from filiera.platform import brand_scope, logs
 
 Next = Callable[[HttpRequest], HttpResponse]
@@ -20,8 +20,9 @@ Next = Callable[[HttpRequest], HttpResponse]
 class PrincipalAndBrand:
     """Verify the token of the request, name the principal and open the brand scope; nobody means no brand and no rows.
 
-    Programs send `Authorization: Bearer` under /api/, where it is the only thing that counts; browsers send the
-    cookie, with the CSRF token on what changes something. An answer of 500 and above rolls everything back. The brand
+    Programs send `Authorization: Bearer` under /api/, or a key under /api/v1/, where it is the only thing that counts;
+    browsers send the cookie, with the CSRF token on what changes something. A key has a principal and no user: it never
+    acts on its creator's own account. An answer of 500 and above rolls everything back. The brand
     is always set, also to none: inside an outer transaction (a test's) the setting of an earlier request would still
     be there.
     """
@@ -31,18 +32,22 @@ class PrincipalAndBrand:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         now = timezone.now()
-        bearer = _bearer(request)
+        key = api_keys.presented(request)
+        bearer = _bearer(request) if key is None else ""
         token = request.COOKIES.get(sessions.COOKIE, "") if bearer is None else bearer
         found = sessions.look_up(token, wanted=_asked_brand(request), now=now) if token else None
         principal = found.principal if found else None
         request.user = found.user if found else AnonymousUser()
+        if key is not None:
+            principal = api_keys.look_up(key, now=now)
         request.principal = principal  # type: ignore[attr-defined]
         request.auth_session = found.session if found else None  # type: ignore[attr-defined]
         if bearer is not None:  # another site cannot send it, so no form can be forged with it
             request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
-        language = found.user.language if found else _guest_language(request)
+        person = found.user if found else principal.user if principal else None
+        language = person.language if person else _guest_language(request)
         brand = principal.brand if principal else None
-        logs.note(user_id=str(found.user.id) if found else None, brand_id=str(brand.id) if brand else None)
+        logs.note(user_id=str(person.id) if person else None, brand_id=str(brand.id) if brand else None)
         with (
             translation.override(language),
             timezone.override(brand.timezone if brand else settings.TIME_ZONE),

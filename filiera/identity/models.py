@@ -198,15 +198,47 @@ class VaultKey(BrandRow):
     ciphertext = models.BinaryField()
     nonce = models.BinaryField(max_length=12)
     key_version = models.IntegerField(default=1)
+    prefix = models.CharField(max_length=8, default="")
     last4 = models.CharField(max_length=4, default="")
     permissions = models.JSONField(default=list)
     user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    replaced_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["brand_id", "service"], name="vault_by_service")]
+
+
+class VaultVersion(models.Model):
+    """A master key that secrets are encrypted with since `made_at`. Without a row it is version 1.
+
+    The key itself is in the environment or the home (`master_keys`); here is only what tells it from another.
+    """
+
+    version = models.PositiveSmallIntegerField(primary_key=True)
+    fingerprint = models.CharField(max_length=16)
+    made_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+
+class ApiKey(BrandRow):
+    """A key for our own API, kept as a hash. It may do what is written here and its creator still may."""
+
+    name = models.CharField(max_length=100)
+    key_hash = models.CharField(max_length=64)
+    last4 = models.CharField(max_length=4)
+    permissions = models.JSONField(default=list)
+    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["brand_id", "key_hash"], name="api_key_once")]
+        indexes = [models.Index(fields=["key_hash"], name="api_key_by_hash")]
 
 
 class OutgoingEmail(BrandRow):

@@ -49,6 +49,13 @@ _INHERITS: dict[str, str] = {
 }
 
 
+NAMED: frozenset[str] = (
+    frozenset().union(*_OWN.values())
+    | {"manage_intake", "manage_routing", "manage_pipeline", "manage_newsletter"}
+) - {EVERYTHING}
+"""Every permission that has a name; the last four are held through `*` unless a brand grants them."""
+
+
 def of_roles(roles: Iterable[str]) -> frozenset[str]:
     """Return what these roles allow together, with all that they inherit."""
     granted: set[str] = set()
@@ -69,6 +76,7 @@ class Principal:
     brands: tuple[Brand, ...]
     roles: frozenset[str]
     permissions: frozenset[str] = field(default=frozenset())
+    api_key_id: UUID | None = None  # set where a key for our API acts for the person who made it
 
     @property
     def brand_id(self) -> UUID:
@@ -100,4 +108,12 @@ def demand(request: HttpRequest, permission: str) -> Principal:
         raise Forbidden(
             _("Questa pagina non c’è, o non è per te. Chiedi l’accesso a chi amministra il marchio.")
         )
+    return principal
+
+
+def demand_in_person(request: HttpRequest, permission: str) -> Principal:
+    """Return who acts, when it is a person: a key makes no keys. Raises Forbidden."""
+    principal = demand(request, permission)
+    if principal.api_key_id is not None:
+        raise Forbidden(_("Le chiavi si gestiscono di persona, non con una chiave."))
     return principal

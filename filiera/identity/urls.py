@@ -1,9 +1,17 @@
 from django.urls import URLPattern, URLResolver, path
 
-from filiera.identity import pages
+from filiera.identity import keys_api, pages, pages_keys
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("login", pages.sign_in, name="login"),
     path("logout", pages.sign_out, name="logout"),
     path("login/language", pages.choose_language, name="guest-language"),
+    path("developers/api-keys", pages_keys.keys, name="api-keys"),
+    path("developers/api-keys/new", pages_keys.new, name="api-key-new"),
+    path("developers/api-keys/<uuid:key_id>", pages_keys.replace, name="api-key-replace"),
+    path("developers/api-keys/<uuid:key_id>/switch", pages_keys.switch, name="api-key-switch"),
+    path("developers/api-keys/access/new", pages_keys.new_access, name="access-key-new"),
+    path("developers/api-keys/access/<uuid:key_id>/revoke", pages_keys.revoke, name="access-key-revoke"),
+    path("api/api-keys", keys_api.historic_keys),
+    path("api/api-keys/<uuid:key_id>", keys_api.historic_key),
 ]

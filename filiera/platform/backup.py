@@ -19,7 +19,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -71,6 +71,8 @@ class Manifest:
     tables: dict[str, Table]
     # The installation's secret key when the home itself made it: without it the vault could not be read again.
     secret_key: str | None
+    # And the later master keys of the vault that the home keeps, by name.
+    vault_keys: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: bytes) -> "Manifest":
@@ -97,6 +99,7 @@ def make(home: Path, folder: Path, *, key: str, now: datetime, progress: Progres
                 server_version=connection.info.server_version,
                 tables=_read_tables(connection, progress),
                 secret_key=homes.kept_secret(home, "FILIERA_SECRET_KEY"),
+                vault_keys=homes.kept_secrets(home, "FILIERA_VAULT_KEY_"),
             )
             writer = _Writer(output, key, json.dumps(asdict(manifest)).encode())
             _dump(url, snapshot, writer, progress)
@@ -161,6 +164,8 @@ def restore(
         # Before the database exists: its roles' passwords come from this key.
         if manifest.secret_key and not os.environ.get("FILIERA_SECRET_KEY"):
             homes.keep_secret(home, "FILIERA_SECRET_KEY", manifest.secret_key)
+        for name, value in manifest.vault_keys.items():
+            homes.keep_secret(home, name, value)
         urls = database.ensure(home)
         if not database.is_embedded():
             database.provision(urls)

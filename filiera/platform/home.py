@@ -73,6 +73,11 @@ def kept_secret(home: Path, name: str) -> str | None:
     return _read(home).get(name)
 
 
+def kept_secrets(home: Path, prefix: str) -> dict[str, str]:
+    """Return the secrets that the home itself keeps under names that begin with `prefix`."""
+    return {name: value for name, value in _read(home).items() if name.startswith(prefix)}
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path` alone among all processes of this machine; it falls with the process."""

@@ -180,6 +180,7 @@ class Shell:
                     count_label=_("da recuperare:"),
                 ),
                 _item("system", _("Sistema"), "server", "s"),
+                _item("api-keys", _("Chiavi"), "key", "k"),
             ],
         ]
 

@@ -28,7 +28,7 @@ SOFT_REFERENCES = {
 # Unique in the whole installation (PLT-45); the ids themselves always are.
 INSTALLATION_WIDE = {"capture_source": {("name",)}}
 # Read before a brand is known, each by one function of the schema's owner.
-INDEXES_ACROSS_BRANDS = {"submission_queue", "user_role_by_user"}
+INDEXES_ACROSS_BRANDS = {"submission_queue", "user_role_by_user", "api_key_by_hash"}
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from django.utils.datastructures import MultiValueDict
 from filiera.api_urls import api
 from filiera.capture.models import MarketingSource, Source, Submission
 from filiera.contacts.models import Contact, DuplicateSuggestion
-from filiera.identity.models import Brand, Session, User
+from filiera.identity.models import ApiKey, Brand, Session, User, VaultKey
 from filiera.pipeline.models import Activity, Deal, Stage
 from filiera.routing.models import Agent, Connection, Decision, Process
 from tests.security.world import World
@@ -37,6 +37,7 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "Fonte": (MarketingSource,),
     "id": (Submission,),
     "job_id": (JOB,),
+    "key_id": (VaultKey, ApiKey),
     "lead": (Contact,),
     "leadId": (Contact,),
     "lead_id": (Contact,),
@@ -68,22 +69,30 @@ PLAIN: dict[str, str] = {
     "arrivato": "30",
     "data": "2026-01-30T10:00",
     "endDate": "",
+    "expires_at": "",
     "field": "notes",
     "format": "jsonl",
     "from": "",
+    "isActive": "",
+    "key": "pat.0123456789abcdef",
     "kind": "webhook",
+    "label": "",
+    "life": "90",
     "max_concurrent_calls": "1",
     "name": "email",
     "nota": "Una nota",
     "on": "on",
     "path": "nota",
     "period": "30",
+    "permission": "view_contacts",
+    "permissions": "",
     "phone": "+39 351 000 5511",
     "provenance": "Sito",
     "q": "",
     "rate_limit_per_min": "60",
     "reason": "",
     "rule": "round_robin",
+    "service": "airtable",
     "sort_order": "1",
     "source_name": "",
     "startDate": "",
