@@ -6,6 +6,7 @@ urlpatterns = [
     path("", include("filiera.platform.urls")),
     path("", include("filiera.identity.urls")),
     path("", include("filiera.capture.urls")),
+    path("", include("filiera.contacts.urls")),
     path("", include("filiera.pipeline.urls")),
     path("", include("filiera.routing.urls")),
     path("", include("filiera.journeys.urls")),

@@ -50,6 +50,16 @@ class IncomingLead:
     is_test: bool
     default_country: str = "IT"
     source_label: str = ""
+    # The person sent it themselves, in a form; an import, a typed lead, another program's message is no act of theirs.
+    is_own_act: bool = True
+
+
+FORMS = frozenset(
+    {
+        *("landing", "meta", "google_ads", "tiktok", "typeform", "tally"),
+        *("contact_form_7", "elementor", "gravity_forms"),
+    }
+)
 
 
 _TOLD = frozenset(field.name for field in fields(IncomingLead)) & frozenset(LeadFields.__dataclass_fields__)
@@ -130,4 +140,5 @@ def _incoming(
         external_id=external_id,
         custom=custom,
         default_country=country,
+        is_own_act=source.kind in FORMS,
     )

@@ -80,15 +80,7 @@ class Recognition:
         self.suggestions: dict[tuple[UUID, UUID], None] = {}
         self._find_known()
         # Asked in one set: nobody who opposed or was erased comes back by an import or another program (GD-28).
-        self.suppressed = suppressions.suppressed(
-            {
-                key
-                for lead, phone, email in zip(incoming, self.numbers, self.emails, strict=True)
-                if not lead.is_own_act
-                for key in (phone.e164 if phone.is_valid else "", email)
-                if key
-            }
-        )
+        self.suppressed = suppressions.suppressed(self._keys_from_elsewhere())
         self.people = [
             self._person(lead, phone, email)
             for lead, phone, email in zip(incoming, self.numbers, self.emails, strict=True)
@@ -134,12 +126,24 @@ class Recognition:
             self.by_phone[phone.e164] = person
         if email:
             self.by_email.setdefault(email, person)
-        person.is_suppressed = not lead.is_own_act and bool(
-            self.suppressed and self.suppressed & {phone.e164, email}
-        )
         if lead.phone.strip():
             self._keep_number(person, phone)
+        person.is_suppressed = not lead.is_own_act and not self.suppressed.isdisjoint(
+            {phone.e164, email, person.email_norm, person.dial_e164}
+        )
         return person
+
+    def _keys_from_elsewhere(self) -> set[str]:
+        """Return the numbers and addresses of leads that are no act of the person, with those known of the person."""
+        keys: set[str | None] = set()
+        for lead, phone, email in zip(self.incoming, self.numbers, self.emails, strict=True):
+            if lead.is_own_act:
+                continue
+            keys |= {phone.e164 if phone.is_valid else None, email}
+            for known in (self.by_phone.get(phone.e164), self.by_email.get(email or "")):
+                if known is not None:
+                    keys |= {known.dial_e164, known.email_norm}
+        return {key for key in keys if key}
 
     def _new_person(self, lead: "IncomingLead", email: str | None) -> Contact:
         first, last = rules.present(lead.first_name), rules.present(lead.last_name)

@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from filiera.capture.models import MarketingSource
+from filiera.capture.models import MarketingSource, Submission
 from filiera.identity.models import User
 from filiera.platform.models import BrandForeignKey, BrandRow
 
@@ -94,6 +94,8 @@ class Contact(BrandRow):
     # number to dial ("" when there is none that can be dialled).
     was_known: bool = True
     dial_e164: str = ""
+    # Opposed or erased once: nothing but a form of their own may lead to a call.
+    is_suppressed: bool = False
 
     def __str__(self) -> str:
         return self.full_name
@@ -160,4 +162,90 @@ class DuplicateSuggestion(BrandRow):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["brand_id", "contact", "other"], name="suggestion_once")
+        ]
+
+
+class Consent(BrandRow):
+    """A permission that was given, refused or withdrawn, with its proof. Rows are only ever added (GD-01, GD-02).
+
+    What holds now is derived (`consents.permissions_of`). The database seals each row with `record_hash` and lets the
+    runtime role change none.
+    """
+
+    class Purpose(models.TextChoices):
+        MARKETING = "marketing", _("Promozioni")
+        PROFILING = "profiling", _("Profilazione")
+        THIRD_PARTY = "third_party", _("Cessione a terzi")
+        NEWSLETTER = "newsletter", _("Newsletter")
+        # These two allow nothing: the notice was read; one box for several purposes is no valid consent.
+        NOTICE = "notice", _("Informativa")
+        BUNDLED = "bundled", _("Consenso unico per più scopi, non valido")
+
+    class Channel(models.TextChoices):
+        CALL = "call", _("telefono")
+        EMAIL = "email", _("e-mail")
+        SMS = "sms", _("SMS")
+        WHATSAPP = "whatsapp", _("WhatsApp")
+        POST = "post", _("posta")
+        NONE = "", _("nessun canale")
+
+    contact = BrandForeignKey(Contact)
+    submission = BrandForeignKey(Submission, null=True)
+    purpose = models.CharField(max_length=12, choices=Purpose)
+    channel = models.CharField(max_length=8, choices=Channel, default="", blank=True)
+    given = models.BooleanField()
+    # Whether the person did it themselves: only that ends an opposition (GD-28).
+    by_person = models.BooleanField()
+    text = models.TextField()
+    text_version = models.CharField(max_length=100)
+    language = models.CharField(max_length=5, default="", blank=True)
+    form_url = models.TextField(default="", blank=True)
+    ip_address = models.GenericIPAddressField(null=True)
+    user_agent = models.TextField(default="", blank=True)
+    collected_by = models.CharField(max_length=255)
+    double_opt_in_at = models.DateTimeField(null=True)
+    record_hash = models.CharField(max_length=64, default="")
+    at = models.DateTimeField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["brand_id", "contact", "submission", "purpose", "channel", "text_version"],
+                name="consent_once_per_form",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["brand_id", "contact", "purpose", "channel", "-at"], name="consent_latest"),
+        ]
+
+
+class Suppression(BrandRow):
+    """A number or address that must not be used for promotion, kept as a keyed hash (GD-28).
+
+    It outlives the person's rows. What ends it is not an edit but a later consent that the person gave themselves.
+    """
+
+    class Kind(models.TextChoices):
+        PHONE = "phone", _("telefono")
+        EMAIL = "email", _("e-mail")
+
+    class Reason(models.TextChoices):
+        OPPOSED = "opposed", _("si è opposta")
+        WITHDRAWN = "withdrawn", _("ha revocato")
+        ERASED = "erased", _("è stata cancellata")
+
+    ANY = "any"
+
+    kind = models.CharField(max_length=5, choices=Kind)
+    hash = models.CharField(max_length=64)
+    channel = models.CharField(max_length=8, default=ANY)
+    reason = models.CharField(max_length=9, choices=Reason)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["brand_id", "kind", "hash", "channel", "created_at"], name="suppression_once"
+            ),
         ]

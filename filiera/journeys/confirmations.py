@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
+from filiera.contacts import consents
 from filiera.identity import emails
 from filiera.identity.models import Brand
 from filiera.pipeline.commands import Lead, PlannedTask
@@ -54,6 +56,7 @@ class _Words:
     received: str
     brochure: str
     contract: str
+    permissions: str
 
     @classmethod
     def of(cls, brand: Brand) -> "_Words":
@@ -67,6 +70,7 @@ class _Words:
             if address
             else _("La brochure che hai chiesto te la mandiamo a parte."),
             contract=_("Ti prepariamo anche il contratto, come hai chiesto."),
+            permissions=_("I tuoi permessi, e come revocarli: %(url)s"),
         )
 
 
@@ -83,5 +87,10 @@ def _confirmation(lead: Lead, brand: Brand, words: _Words) -> emails.Letter:
         to_address=lead.incoming.email.strip(),
         to_name=lead.contact.full_name,
         subject=words.subject,
-        body_text="\n\n".join([*paragraphs, brand.name]),
+        body_text="\n\n".join([*paragraphs, brand.name, words.permissions % {"url": _permissions_of(lead)}]),
     )
+
+
+def _permissions_of(lead: Lead) -> str:
+    """Return the address where a person takes back what they permitted, without an account (GD-06)."""
+    return f"{settings.BASE_URL}/permessi/{consents.token_of(lead.contact)}"

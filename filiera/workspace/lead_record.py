@@ -8,8 +8,9 @@ from uuid import UUID
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from filiera.contacts import phones
-from filiera.contacts.models import Contact, ContactPhone
+from filiera.contacts import consents, phones
+from filiera.contacts.consents import Permissions
+from filiera.contacts.models import Consent, Contact, ContactPhone
 from filiera.identity.models import Brand
 from filiera.pipeline import queries as pipeline
 from filiera.pipeline import rules as pipeline_rules
@@ -36,6 +37,15 @@ class CallPermission:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowed:
+    """A line of the permissions: whether one may, what, and why or why not."""
+
+    may: bool
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A stage on the thread: `look` is past, now, lost or empty."""
 
@@ -56,6 +66,8 @@ class Record:
     entries: Sequence[Entry]
     to_do: Sequence[Activity]
     call: CallPermission
+    allowed: Sequence[Allowed]
+    is_opposed: bool
     outcome: Outcome | None
     decision: Decision | None
     suggestion: Suggested | None
@@ -80,6 +92,7 @@ def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
     known = pipeline.record_of(contact)
     process = calls.latest_processes([contact.pk]).get(contact.pk)
     attempt = calls.latest_attempts([process]).get(process.pk) if process else None
+    permissions = consents.permissions_of(contact)
     return Record(
         contact=contact,
         numbers=known.phones,
@@ -91,6 +104,8 @@ def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
         call=permission(
             known.phones[0] if known.phones else None, attempt, known.events, brand=brand, now=now
         ),
+        allowed=allowed(permissions, known.events, now=now),
+        is_opposed=any(block.channel in ("any", "call") for block in permissions.blocks),
         outcome=calls.outcome(process, attempt, me=me, now=now),
         decision=Decision.objects.filter(contact=contact).order_by("-created_at").first(),
         suggestion=known.suggestions[0] if known.suggestions else None,
@@ -127,6 +142,49 @@ def permission(
             "when": formats.moment(events[0].received_at, now)
         }
     return CallPermission("allowed", why, "ok", "shield-check", href=f"tel:{number.phone_e164}")
+
+
+def allowed(permissions: Permissions, events: Sequence[LeadEvent], *, now: datetime) -> list[Allowed]:
+    """Return what one may do towards a person, each with its own basis (GD-04), in the words of the record."""
+    lines = []
+    if events:
+        when = formats.moment(events[0].received_at, now)
+        why = _("sulla sua richiesta, %(when)s") % {"when": when}
+        lines.append(Allowed(True, _("Chiamata di risposta"), why))
+    else:
+        lines.append(Allowed(False, _("Chiamata di risposta"), _("nessuna richiesta a cui rispondere")))
+    shown = {
+        (Consent.Purpose.MARKETING.value, Consent.Channel.CALL.value): _("Chiamata promozionale"),
+        (Consent.Purpose.MARKETING.value, Consent.Channel.EMAIL.value): _("E-mail promozionale"),
+    }
+    for one in permissions.rows:
+        if one.consent and one.purpose in consents.PERMITTING:
+            names = (
+                one.consent.get_purpose_display(),
+                one.consent.get_channel_display() if one.channel else "",
+            )
+            shown.setdefault((one.purpose, one.channel), ", ".join(name for name in names if name))
+    for (purpose, channel), what in shown.items():
+        one = permissions.of(purpose, channel)
+        lines.append(Allowed(one.holds, what, _why(one, now)))
+    return lines
+
+
+def _why(one: consents.Permission, now: datetime) -> str:
+    """Return the proof of a permission, or what stands against it."""
+    if one.holds and one.consent:
+        words = {"when": formats.moment(one.consent.at, now), "source": one.consent.collected_by}
+        return _("%(when)s, modulo %(source)s, prova salvata") % words
+    if one.block:
+        words = {"when": formats.moment(one.block.at, now)}
+        if one.block.reason == "opposed":
+            return _("si è opposta, %(when)s") % words
+        if one.block.reason == "erased":
+            return _("cancellata, %(when)s") % words
+        return _("revocata, %(when)s") % words
+    if one.consent:
+        return _("non data, %(when)s") % {"when": formats.moment(one.consent.at, now)}
+    return _("nessun consenso raccolto")
 
 
 def _steps(deal: Deal | None, now: datetime) -> list[Step]:

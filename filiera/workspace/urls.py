@@ -1,7 +1,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from filiera.workspace import pages, pages_leads, pages_search, pages_today
+from filiera.workspace import pages, pages_leads, pages_rights, pages_search, pages_today
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.home, name="home"),
@@ -29,6 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("leads/<uuid:contact_id>/move", pages_leads.move, name="lead-move"),
     path("leads/<uuid:contact_id>/reopen", pages_leads.reopen, name="lead-reopen"),
     path("leads/<uuid:contact_id>/call", pages_leads.call, name="lead-call"),
+    path("leads/<uuid:contact_id>/oppose", pages_rights.oppose, name="lead-oppose"),
     path("leads/<uuid:contact_id>/delete", pages_leads.delete, name="lead-delete"),
     path("leads/<uuid:contact_id>/restore", pages_leads.restore, name="lead-restore"),
     path(

@@ -100,6 +100,7 @@ PLAIN: dict[str, str] = {
     "stato": "",
     "tipo": "nota",
     "to": "",
+    "token": "no-token",
     "type": "nota",
     "value": "adele@posta.example",
     "version": "1",

@@ -39,6 +39,7 @@ PUBLIC = {
     "/api/v1/auth/login",
     "/api/v1/auth/refresh",
     "/l/<str:source_name>",
+    "/permessi/<str:token>",
     "/l/<str:source_name>/ricevuta",
     "/api/v1/openapi.json",
 }

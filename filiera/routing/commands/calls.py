@@ -63,10 +63,17 @@ class NoNumber(Refused):
 def request_calls(assigned: Sequence[Assigned], *, now: datetime) -> None:
     """Start a process for each lead that asks for a call, and wake whoever places them.
 
-    Test leads are never dialled. A person who is waiting for a call already gets that one, at once, and no second.
+    Test leads are never dialled, nor is who opposed and did not come back by a form of their own. A person who is
+    waiting for a call already gets that one, at once, and no second.
     A missing or wrong number ends the process here, where people see it. A fixed number of statements.
     """
-    wanted = [item for item in assigned if item.lead.incoming.auto_call and not item.lead.event.is_test]
+    wanted = [
+        item
+        for item in assigned
+        if item.lead.incoming.auto_call
+        and not item.lead.event.is_test
+        and not item.lead.contact.is_suppressed
+    ]
     if not wanted:
         return
     brand_id = brand_scope.current()

@@ -1,0 +1,208 @@
+"""Permissions of people: kept as they were given, read as they hold now, taken back at any moment."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import orjson
+from django.core import signing
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from filiera.contacts import consent_rules, suppressions
+from filiera.contacts.consent_rules import Act, Block
+from filiera.contacts.models import Consent, Contact, ContactPhone, Suppression
+from filiera.platform import events, live
+from filiera.platform.ids import new_id
+from filiera.platform.refusals import Missing
+
+if TYPE_CHECKING:
+    from filiera.capture.leads import IncomingLead
+
+MARKETING, EMAIL, CALL = Consent.Purpose.MARKETING, Consent.Channel.EMAIL, Consent.Channel.CALL
+PERMITTING = (
+    *(Consent.Purpose.MARKETING, Consent.Purpose.NEWSLETTER),
+    *(Consent.Purpose.PROFILING, Consent.Purpose.THIRD_PARTY),
+)
+_SIGNER = signing.Signer(salt="filiera.contacts.consents")
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One permission as it stands: whether it holds, since when, by which row, or which block stands against it."""
+
+    purpose: str
+    channel: str
+    holds: bool
+    consent: Consent | None
+    block: Block | None
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """All that a person was asked, and whether they opposed."""
+
+    rows: Sequence[Permission]
+    blocks: Sequence[Block]
+
+    def of(self, purpose: str, channel: str) -> Permission:
+        """Return one permission, also one that was never asked for."""
+        for row in self.rows:
+            if (row.purpose, row.channel) == (purpose, channel):
+                return row
+        return Permission(
+            purpose, channel, False, None, consent_rules.latest_block(self.blocks, channel or Suppression.ANY)
+        )
+
+
+def keep(incoming: "Sequence[IncomingLead]", people: Sequence[Contact], *, now: datetime) -> None:
+    """Keep what the boxes of these leads say, with one statement, and none where no box was.
+
+    Where the request came from stands in the submission: address and browser are the person's own only in a form that
+    their browser sent to us. A lead that is taken in twice adds nothing.
+    """
+    rows = [
+        (
+            *(
+                new_id(),
+                person.id,
+                lead.submission_id,
+                said.purpose,
+                said.channel,
+                said.given,
+                lead.is_own_act,
+            ),
+            *(said.text, said.text_version, str(page)[:2_000], lead.received_at),
+        )
+        for lead, person in zip(incoming, people, strict=True)
+        if "consents" in lead.custom
+        for page in [(lead.custom.get("attribution") or {}).get("page_url", "")]
+        for box in consent_rules.asked(lead.custom["consents"])
+        for said in consent_rules.read(
+            str(box.get("question", "")), box.get("answer"), form_id=str(box.get("form_id") or "")
+        )
+    ]
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            insert into contacts_consent (id, brand_id, contact_id, submission_id, purpose, channel, given, by_person,
+                                          text, text_version, language, form_url, ip_address, user_agent, collected_by,
+                                          record_hash, at, created_at)
+            select (row->>0)::uuid, request.brand_id, (row->>1)::uuid, request.id, row->>3, row->>4, (row->>5)::boolean,
+                   (row->>6)::boolean, row->>7, row->>8, case source.kind when 'landing' then 'it' else '' end,
+                   coalesce(nullif(row->>9, ''), request.headers->>'referer', ''),
+                   case source.auth_mode when 'public' then request.ip_address end,
+                   case source.auth_mode when 'public' then request.user_agent else '' end,
+                   source.name, '', (row->>10)::timestamptz, %s
+            from jsonb_array_elements(%s::jsonb) as row
+            join capture_submission request on request.id = (row->>2)::uuid
+            join capture_source source on source.id = request.source_id
+            on conflict (brand_id, contact_id, submission_id, purpose, channel, text_version) do nothing
+            """,
+            [now, orjson.dumps(rows).decode()],
+        )
+
+
+def permissions_of(contact: Contact) -> Permissions:
+    """Return the permissions of a person as they stand now, in three statements."""
+    keys = keys_of([contact.id])
+    blocks = [block for _key, block in suppressions.blocks_of(keys)] if keys else []
+    latest = (
+        Consent.objects.filter(contact_id=contact.id)
+        .order_by("purpose", "channel", "-at", "-id")
+        .distinct("purpose", "channel")
+    )
+    rows = [
+        Permission(
+            purpose=one.purpose,
+            channel=one.channel,
+            holds=one.purpose in PERMITTING
+            and consent_rules.holds(Act(one.given, one.by_person, one.at), blocks, one.channel),
+            consent=one,
+            block=consent_rules.latest_block(blocks, one.channel or Suppression.ANY),
+        )
+        for one in latest
+    ]
+    return Permissions(rows, blocks)
+
+
+def keys_of(contact_ids: Iterable[UUID]) -> set[str]:
+    """Return the numbers and addresses of these people, as the list of suppressions names them."""
+    ids = list(contact_ids)
+    numbers = ContactPhone.objects.filter(contact_id__in=ids).exclude(phone_e164="")
+    addresses = Contact.objects.filter(id__in=ids, email_norm__isnull=False)
+    return set(
+        numbers.values_list("phone_e164", flat=True).union(addresses.values_list("email_norm", flat=True))
+    )
+
+
+@transaction.atomic
+def withdraw(
+    contact: Contact,
+    *,
+    text: str,
+    collected_by: str,
+    now: datetime,
+    ip_address: str | None = None,
+    user_agent: str = "",
+    form_url: str = "",
+    channel: str = Suppression.ANY,
+    reason: str = Suppression.Reason.WITHDRAWN,
+) -> int:
+    """Take back every permission of a channel, or all of them, at once; returns how many held.
+
+    The numbers and addresses are suppressed too, so that no import gives back what the person took. The proof is a row
+    like those of giving.
+    """
+    standing = [
+        one for one in permissions_of(contact).rows if one.holds and channel in (one.channel, Suppression.ANY)
+    ]
+    said = {(one.purpose, one.channel) for one in standing}
+    if not said:  # an opposition of who never consented is on record all the same
+        said = {(MARKETING.value, CALL.value if channel == Suppression.ANY else channel)}
+    for purpose, where in sorted(said):
+        Consent.objects.create(
+            contact=contact,
+            purpose=purpose,
+            channel=where,
+            given=False,
+            by_person=True,
+            text=text,
+            text_version=consent_rules.read(text, "")[0].text_version,
+            form_url=form_url[:2_000],
+            ip_address=ip_address,
+            user_agent=user_agent[:500],
+            collected_by=collected_by[:255],
+            at=now,
+            created_at=now,
+        )
+    suppressions.add(keys_of([contact.id]), channel=channel, reason=reason, now=now)
+    events.record(
+        kind="consent.withdrawn",
+        subject_id=contact.id,
+        at=now,
+        data={"permissions": [list(one) for one in sorted(said)], "channel": channel, "reason": reason},
+    )
+    live.announce("leads")
+    return len(standing)
+
+
+# The link that a person gets: their own page, without an account
+
+
+def token_of(contact: Contact) -> str:
+    """Return the secret part of the address of a person's permissions. It never ends: one may always take back."""
+    return _SIGNER.sign(f"{contact.brand_id.hex}{contact.id.hex}")
+
+
+def who(token: str) -> tuple[UUID, UUID]:
+    """Return brand and person of a token. Raises Missing for any other text."""
+    try:
+        told = _SIGNER.unsign(token)
+        return UUID(told[:32]), UUID(told[32:])
+    except (signing.BadSignature, ValueError):
+        raise Missing(_("Questo collegamento non è completo: aprilo di nuovo dalla nostra e-mail.")) from None
