@@ -11,26 +11,33 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "filiera.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.db import transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from filiera.identity import rotation  # noqa: E402
 from filiera.identity.master_keys import VaultLocked  # noqa: E402
 from filiera.identity.models import Brand, User  # noqa: E402
 from filiera.journeys import openings  # noqa: E402
+from filiera.platform import actor  # noqa: E402
 from filiera.platform.console import gettext as _  # noqa: E402
 from filiera.platform.console import say  # noqa: E402
 from filiera.platform.refusals import Refused  # noqa: E402
+
+
+def _operator(command: str) -> actor.Actor:
+    return actor.Actor(actor.COMMAND, f"filiera {command} ({getpass.getuser()})")
 
 
 def open_brand(*, name: str, slug: str, owner_email: str, owner_name: str) -> int:
     """Create a brand and its administrator; a password is made and shown once. Returns the exit code."""
     password = secrets.token_urlsafe(12)
     try:
-        brand = openings.open_brand(name=name, slug=slug)
-        known = User.objects.filter(email=owner_email.strip().lower()).exists()
-        openings.give_role(
-            brand=brand, email=owner_email, name=owner_name, password="" if known else password
-        )
+        with transaction.atomic(), actor.acting(_operator("brand")):
+            brand = openings.open_brand(name=name, slug=slug)
+            known = User.objects.filter(email=owner_email.strip().lower()).exists()
+            openings.give_role(
+                brand=brand, email=owner_email, name=owner_name, password="" if known else password
+            )
     except Refused as refusal:
         say(str(refusal))
         return 1
@@ -76,12 +83,13 @@ def connect_cloudtalk(*, slug: str, base_url: str) -> int:
         key_id, secret = input("Access key ID: "), getpass.getpass("Access key secret: ")
     else:
         key_id, secret = (sys.stdin.readline() for _line in range(2))
-    made = openings.connect_cloudtalk(
-        brand=brand,
-        key_id=key_id.strip(),
-        key_secret=secret.strip(),
-        base_url=base_url or openings.CLOUDTALK_URL,
-    )
+    with transaction.atomic(), actor.acting(_operator("telephony")):
+        made = openings.connect_cloudtalk(
+            brand=brand,
+            key_id=key_id.strip(),
+            key_secret=secret.strip(),
+            base_url=base_url or openings.CLOUDTALK_URL,
+        )
     say(_("Collegato. In CloudTalk, manda gli eventi delle chiamate a:"))
     say(f"  {settings.BASE_URL}/api/v1/webhooks/cloudtalk/{made.connection.id}")
     say(f"  Authorization: Bearer {made.token}")

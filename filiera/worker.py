@@ -33,7 +33,7 @@ from psycopg_pool import PoolTimeout  # noqa: E402
 
 from filiera.capture import queue  # noqa: E402
 from filiera.journeys import lead_in  # noqa: E402
-from filiera.platform import jobs  # noqa: E402
+from filiera.platform import actor, jobs  # noqa: E402
 from filiera.platform.models import JobRun  # noqa: E402
 from filiera.routing import desk, wake  # noqa: E402
 
@@ -58,6 +58,7 @@ EVENTS_TOGETHER_S = 0.2
 def run() -> None:
     """Work until SIGTERM or SIGINT: claimed leads are finished, running jobs are waited for."""
     sys.setswitchinterval(TURN_S)
+    actor.process_is(actor.Actor(actor.MACHINE, "worker"))
     asyncio.run(_run())
 
 

@@ -227,6 +227,7 @@ async def connect(dsn: str, *, timeout_s: float = TIMEOUT_S) -> asyncpg.Connecti
         # The server gives up first, so that what was answered with "try later" is not stored after all.
         server_settings={
             "application_name": "filiera-accept",
+            "app.actor_kind": "machine",
             "statement_timeout": str(int(timeout_s * 900)),
         },
     )

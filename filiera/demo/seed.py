@@ -27,7 +27,7 @@ from filiera.capture.models import MarketingSource, Source  # noqa: E402
 from filiera.demo.cast import BRANDS, MARKETING_SOURCES, OWNER, SOURCES, DemoBrand, DemoSource  # noqa: E402
 from filiera.identity.models import Brand, Role, User, UserRole  # noqa: E402
 from filiera.journeys import openings  # noqa: E402
-from filiera.platform import brand_scope  # noqa: E402
+from filiera.platform import actor, brand_scope  # noqa: E402
 from filiera.platform import home as homes  # noqa: E402
 from filiera.routing.models import Agent  # noqa: E402
 
@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> None:
     if arguments[0] == "--marketplace-key":
         trust_marketplace(arguments[1])
         return
+    actor.process_is(actor.Actor(actor.COMMAND, "filiera demo"))
     base_url, ports, config_path = arguments[0], json.loads(arguments[1]), Path(arguments[2])
     simulators = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     facts: dict[str, Any] = {

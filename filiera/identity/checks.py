@@ -1,10 +1,11 @@
-"""What the doctor asks about the vault and outgoing mail."""
+"""What the doctor asks about the vault, outgoing mail and the record of changes."""
 
 from collections.abc import Iterator
 
 from django.conf import settings
 
-from filiera.identity import vault
+from filiera.identity import audit, vault
+from filiera.platform import catalogue
 from filiera.platform.console import gettext as _
 from filiera.platform.doctor import Finding, Patient, check
 
@@ -50,3 +51,50 @@ def mail_leaves(patient: Patient) -> Iterator[Finding]:
         else _("Nessun server di posta: imposta FILIERA_SMTP_HOST."),
         is_warning=True,
     )
+
+
+@check
+def record_is_whole(patient: Patient) -> Iterator[Finding]:
+    """Say what the last look at the chains of seals found, and that every table people change is recorded."""
+    row = patient.connection.execute(
+        "select started_at, status, detail from platform_jobrun where name = %s order by started_at desc limit 1",
+        [audit.VERIFICATION],
+    ).fetchone()
+    if row is None:
+        yield Finding(
+            _("Il registro delle modifiche non è ancora stato verificato"),
+            is_fine=False,
+            is_warning=True,
+            remedy=_("Lo fa ogni notte il lavoratore: avvialo."),
+        )
+    else:
+        at, status, chains = row
+        is_late = patient.now - at > audit.VERIFIED_EVERY
+        yield Finding(
+            _("Registro delle modifiche verificato il %(moment)s (%(entries)s voci)")
+            % {
+                "moment": at.isoformat(" ", "minutes"),
+                "entries": sum(chain["standing"] for chain in chains.values()),
+            }
+            if status == "done"
+            else _("Il registro delle modifiche non è più quello scritto: %(where)s")
+            % {
+                "where": ", ".join(
+                    f"{name} {chain['broken_at']} ({chain['trouble']})"
+                    for name, chain in chains.items()
+                    if chain["trouble"]
+                )
+            },
+            is_fine=status == "done" and not is_late,
+            is_warning=status == "done",
+            remedy=_("Lo fa ogni notte il lavoratore: avvialo.")
+            if status == "done"
+            else _("Qualcuno ha scritto nel database da fuori: confrontalo con le copie."),
+        )
+    if unrecorded := catalogue.unaudited(patient.connection):
+        yield Finding(
+            _("Tabelle le cui modifiche non lasciano traccia: %(tables)s")
+            % {"tables": ", ".join(unrecorded)},
+            is_fine=False,
+            remedy=_("Riesegui filiera migrate: un trigger manca o è spento."),
+        )

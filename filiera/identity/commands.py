@@ -6,6 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from filiera.identity import audit
 from filiera.identity.models import LoginAttempt, User
 from filiera.platform.refusals import Refused
 
@@ -101,3 +102,5 @@ def _keep(email: str, ip_address: str | None, now: datetime, *, reason: str) -> 
         failure_reason=reason,
         attempted_at=now,
     )
+    if reason:
+        audit.not_signed_in(email=email, reason=reason)

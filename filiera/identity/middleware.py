@@ -12,7 +12,9 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from filiera.identity import api_keys, sessions
-from filiera.platform import brand_scope, logs
+from filiera.identity.models import User
+from filiera.identity.permissions import Principal
+from filiera.platform import actor, brand_scope, logs
 
 Next = Callable[[HttpRequest], HttpResponse]
 
@@ -51,6 +53,7 @@ class PrincipalAndBrand:
         with (
             translation.override(language),
             timezone.override(brand.timezone if brand else settings.TIME_ZONE),
+            actor.acting(_actor(request, person, principal)),
             brand_scope.use(brand.id if brand else None),
         ):
             request.LANGUAGE_CODE = language
@@ -88,6 +91,19 @@ def _asked_brand(request: HttpRequest) -> UUID | None:
         return UUID(request.headers.get("X-Brand-ID", ""))
     except ValueError:
         return None
+
+
+def _actor(request: HttpRequest, person: User | None, principal: Principal | None) -> actor.Actor:
+    """Return who acts, as the record of changes names them; with a key, the key and the person who made it."""
+    key_id = principal.api_key_id if principal else None
+    return actor.Actor(
+        kind=actor.PERSON if person and not key_id else actor.PROGRAM,
+        name=f"api-key:{key_id}" if key_id else person.name if person else "",
+        user_id=person.id if person else None,
+        request_id=str(getattr(request, "request_id", "")),
+        ip_address=request.META.get("REMOTE_ADDR", ""),
+        user_agent=request.headers.get("User-Agent", ""),
+    )
 
 
 def _guest_language(request: HttpRequest) -> str:

@@ -190,6 +190,85 @@ class LoginAttempt(models.Model):
         ]
 
 
+class AuditEntry(models.Model):
+    """Who did what: a line written by the database itself, sealed by a job (docs/decisions/014-audit-log.md).
+
+    No BrandRow: it is read only, and what happens outside every brand (a brand is opened, a stranger tries a password)
+    has none.
+    """
+
+    class Action(models.TextChoices):
+        CREATE = "CREATE", _("Creazione")
+        UPDATE = "UPDATE", _("Modifica")
+        DELETE = "DELETE", _("Eliminazione")
+        LOGIN = "LOGIN", _("Accesso")
+        LOGOUT = "LOGOUT", _("Uscita")
+        LOGIN_FAILED = "LOGIN_FAILED", _("Accesso non riuscito")
+        EXPORT = "EXPORT", _("Esportazione")
+        MASK = "MASK", _("Oscuramento")
+        RETENTION = "RETENTION", _("Fine conservazione")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    brand_id = models.UUIDField(null=True)
+    actor_user_id = models.UUIDField(null=True)
+    actor_kind = models.CharField(max_length=20)
+    actor_name = models.CharField(max_length=200, default="")
+    # What the server knows by itself, whatever it was told: the role that ran the statement.
+    db_role = models.CharField(max_length=63)
+    action = models.CharField(max_length=100)
+    entity_type = models.CharField(max_length=50)
+    entity_id = models.UUIDField(null=True)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    ip_address = models.GenericIPAddressField(null=True)
+    user_agent = models.TextField(default="")
+    request_id = models.CharField(max_length=255, default="")
+    created_at = models.DateTimeField()
+    # Sign-in and sign-out are kept for less long, and so are a chain of their own.
+    chain = models.CharField(max_length=10, default="changes", db_default="changes")
+    salt = models.BinaryField(null=True)
+    origin_salt = models.BinaryField(null=True)
+    before_digest = models.BinaryField(null=True)
+    after_digest = models.BinaryField(null=True)
+    origin_digest = models.BinaryField(null=True)
+    seal_number = models.BigIntegerField(null=True)
+    seal = models.BinaryField(null=True)
+    masked_at = models.DateTimeField(null=True)
+    masked_by = models.UUIDField(null=True)
+
+    class Meta:
+        db_table = "audit_log"
+        indexes = [
+            models.Index(
+                fields=["brand_id", "actor_user_id", "-created_at", "-id"], name="idx_audit_logs_user"
+            ),
+            models.Index(
+                fields=["brand_id", "entity_type", "entity_id", "-created_at", "-id"],
+                name="idx_audit_logs_entity",
+            ),
+            models.Index(fields=["brand_id", "-created_at", "-id"], name="idx_audit_logs_created"),
+            models.Index(
+                fields=["chain", "created_at", "id"],
+                name="audit_unsealed",
+                condition=models.Q(seal__isnull=True),
+            ),
+            models.Index(fields=["chain", "seal_number"], name="audit_sealed"),
+        ]
+
+
+class AuditChain(models.Model):
+    """Where a chain of seals ends, and where retention cut its beginning off."""
+
+    chain = models.CharField(max_length=10, primary_key=True)
+    sealed_number = models.BigIntegerField()
+    seal = models.BinaryField()
+    cut_number = models.BigIntegerField()
+    cut_seal = models.BinaryField()
+
+    class Meta:
+        db_table = "audit_chain"
+
+
 class VaultKey(BrandRow):
     """A secret of a brand, encrypted; the clear text is never stored nor shown again (CNN-26, CNN-28)."""
 

@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import rotate_token
 from django.utils.translation import gettext as _
 
-from filiera.identity import queries, tokens
+from filiera.identity import audit, queries, tokens
 from filiera.identity.models import Brand, Session, User
 from filiera.identity.permissions import Principal
 from filiera.platform.ids import new_id
@@ -87,6 +87,7 @@ def open_session(
         last_seen_at=now,
     )
     User.objects.filter(pk=user.pk).update(last_login=now)
+    audit.signed_in(user)
     return Tokens(session, access, refresh)
 
 
@@ -277,7 +278,11 @@ def _living(now: datetime) -> models.QuerySet[Session]:
 
 
 def _end(wanted: models.QuerySet[Session], reason: str, now: datetime) -> int:
-    return wanted.filter(revoked_at=None).update(revoked_at=now, end_reason=reason)
+    people = set(wanted.filter(revoked_at=None).values_list("user_id", flat=True))
+    ended = wanted.filter(revoked_at=None).update(revoked_at=now, end_reason=reason)
+    for user_id in people if ended else ():
+        audit.signed_out(user_id, reason=reason, sessions=ended)
+    return ended
 
 
 def _note_use(session: Session, now: datetime) -> None:

@@ -1,14 +1,17 @@
 """Jobs of identity."""
 
+from datetime import timedelta
 from smtplib import SMTPException
 from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
-from filiera.identity import emails, sessions
-from filiera.identity.models import Brand
+from filiera.identity import audit, emails, sessions
+from filiera.identity.models import Brand, LoginAttempt
 from filiera.platform.jobs import app, task
+
+LOGIN_ATTEMPTS_TERM = timedelta(days=365)
 
 
 @task(name="identity.send_emails")
@@ -39,3 +42,27 @@ def sweep_emails(timestamp: int) -> None:
 def forget_old_sessions(timestamp: int) -> None:
     """Delete the sessions that ended a month ago."""
     sessions.forget_old(timezone.now())
+
+
+@app.periodic(cron="* * * * *")
+@task(name="identity.seal_audit", queueing_lock="identity.seal_audit")
+def seal_audit(timestamp: int) -> None:
+    """Add what was recorded since the last minute to the chains."""
+    audit.seal()
+
+
+@app.periodic(cron="25 3 * * *")
+@task(name="identity.verify_audit", queueing_lock="identity.verify_audit")
+def verify_audit(timestamp: int) -> None:
+    """Look whether the record is as it was written; what is broken stands on the system page."""
+    audit.seal()
+    audit.verify(timezone.now())
+
+
+@app.periodic(cron="5 4 * * *")
+@task(name="identity.forget_audit", queueing_lock="identity.forget_audit")
+def forget_audit(timestamp: int) -> None:
+    """Delete entries and login attempts whose term is over (GD-33)."""
+    now = timezone.now()
+    audit.forget(now)
+    LoginAttempt.objects.filter(attempted_at__lt=now - LOGIN_ATTEMPTS_TERM).delete()

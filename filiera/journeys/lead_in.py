@@ -18,7 +18,7 @@ from filiera.journeys import confirmations
 from filiera.journeys.growth import Growth
 from filiera.pipeline import commands as pipeline
 from filiera.pipeline.commands import Lead
-from filiera.platform import brand_scope, live
+from filiera.platform import actor, brand_scope, live
 from filiera.routing import commands as routing
 
 log = logging.getLogger("filiera.leads")
@@ -52,6 +52,7 @@ def take_in_leads(submissions: list[Submission], *, now: datetime) -> list[Lead]
     return leads
 
 
+@actor.acting(actor.Actor(actor.MACHINE, "lead-in"))
 def drain(*, worker: str, stopping: Callable[[], bool] = lambda: False) -> int:
     """Take in what waits, batch after batch, until the queue is empty; returns how many submissions were claimed."""
     claimed = 0

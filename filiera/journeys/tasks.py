@@ -21,7 +21,7 @@ ALONE_AFTER_S: Final = 2
 _RETRY = RetryStrategy(max_attempts=8, wait=2, exponential_wait=3)
 
 
-@task(name="journeys.take_step", queue=STEPS, retry=_RETRY)
+@task(name="journeys.take_step", queue=STEPS, retry=_RETRY, is_machine=True)
 def take_step(*, brand_id: str, event_id: str) -> None:
     """Run the step of one event. What fails keeps its reason, is tried again, and stands on the system page."""
     try:
@@ -35,7 +35,7 @@ def take_step(*, brand_id: str, event_id: str) -> None:
         raise
 
 
-@task(name="journeys.take_steps", queue=STEPS, retry=_RETRY)
+@task(name="journeys.take_steps", queue=STEPS, retry=_RETRY, is_machine=True)
 def take_steps(*, brand_id: str, event_ids: list[str]) -> None:
     """Run the steps of events that happened together, each in a transaction of its own.
 

@@ -11,6 +11,8 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from filiera.platform import actor
+
 _current: ContextVar[UUID | None] = ContextVar("brand", default=None)
 
 
@@ -20,21 +22,21 @@ class NoBrand(RuntimeError):
 
 @contextmanager
 def use(brand_id: UUID | str | None) -> Iterator[None]:
-    """Open a transaction that sees the rows of one brand, or of none when `brand_id` is None.
+    """Open a transaction that sees the rows of one brand, or of none when `brand_id` is None, and knows who acts.
 
     Nested scopes are savepoints: leaving one restores the brand of the outer one.
     """
     brand = UUID(str(brand_id)) if brand_id else None
     outer = _current.get()
     with transaction.atomic():
-        _set(brand)
+        actor.tell({"app.brand_id": _text(brand), **actor.current().settings()})
         token = _current.set(brand)
         try:
             yield
         finally:
             _current.reset(token)
             if outer is not None and not connection.needs_rollback:
-                _set(outer)
+                actor.tell({"app.brand_id": _text(outer)})
 
 
 def current() -> UUID:
@@ -45,6 +47,5 @@ def current() -> UUID:
     return brand
 
 
-def _set(brand: UUID | None) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("select set_config('app.brand_id', %s, true)", [str(brand) if brand else ""])
+def _text(brand: UUID | None) -> str:
+    return str(brand) if brand else ""

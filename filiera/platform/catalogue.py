@@ -8,6 +8,40 @@ import psycopg
 
 from filiera.platform.console import gettext as _
 
+# Tables whose changes leave no line in audit_log, and why.
+NOT_AUDITED = {
+    "audit_chain": "ends of the record's own chains",
+    "audit_log": "is the record",
+    "auth_group": "of Django, unused: roles are in identity_userrole",
+    "auth_group_permissions": "of Django, unused: roles are in identity_userrole",
+    "auth_permission": "of Django, written by migrations",
+    "capture_ratelimitbucket": "a counter of the intake",
+    "contacts_consent": "is itself evidence, which is only ever added to",
+    "contacts_suppression": "is itself evidence, which is only ever added to",
+    "django_content_type": "of Django, written by migrations",
+    "django_migrations": "of Django, written by migrations",
+    "identity_authtoken": "links sent by e-mail, good once; what they let people do is recorded",
+    "identity_loginattempt": "is itself the record of tries to sign in",
+    "identity_outgoingemail": "written and sent by the machine; what caused a message is recorded",
+    "identity_session": "signing in and out are actions of their own",
+    "identity_vaultversion": "is itself the record of master keys",
+    "platform_endpointhealth": "circuit breakers, kept by the machine",
+    "platform_event": "is itself the record of what happened, written beside each change",
+    "platform_jobrun": "signs of life and runs of jobs",
+    "platform_received": "providers' messages as they came, never changed by people",
+    "platform_requestbudget": "a counter of requests to providers",
+    "platform_systemlog": "a copy of the log",
+    "procrastinate_events": "the job queue",
+    "procrastinate_jobs": "the job queue; what jobs change is recorded under their names",
+    "procrastinate_periodic_defers": "the job queue",
+    "procrastinate_workers": "the job queue",
+    "routing_alert": "conditions the machine noticed",
+    "routing_callattempt": "is itself the record of calls asked of the exchange",
+    "routing_dailymetrics": "figures, computed again each minute",
+    "routing_decision": "is itself the record of who was chosen and why",
+    "routing_providercontact": "what the provider calls a number",
+}
+
 BRAND_POLICY = "(brand_id = (NULLIF(current_setting('app.brand_id'::text, true), ''::text))::uuid)"
 
 
@@ -37,6 +71,24 @@ def definer_functions(connection: psycopg.Connection) -> set[str]:
             "select proname from pg_proc where prosecdef and pronamespace = 'public'::regnamespace"
         )
     }
+
+
+def unaudited(connection: psycopg.Connection) -> list[str]:
+    """Return the tables that people change and whose changes leave no line in audit_log, by name."""
+    return [
+        table
+        for (table,) in connection.execute(
+            """
+            select relname from pg_class c
+            where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and relname <> all (%s)
+              and (select count(*) from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                   where t.tgrelid = c.oid and p.proname = 'identity_audit_change' and t.tgenabled in ('O', 'A')
+                     and t.tgname = any ('{audit_insert,audit_update,audit_delete}')) < 3
+            order by relname
+            """,
+            [list(NOT_AUDITED)],
+        )
+    ]
 
 
 def _role(connection: psycopg.Connection) -> list[str]:

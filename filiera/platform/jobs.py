@@ -9,7 +9,7 @@ import procrastinate
 from django.db import close_old_connections, connection
 from procrastinate.contrib.django import app
 
-from filiera.platform import brand_scope
+from filiera.platform import actor, brand_scope
 
 STEPS = "steps"
 """The queue of jobs that only work and never wait for the world: the worker runs one of them at a time."""
@@ -37,13 +37,19 @@ def own_connection() -> Iterator[None]:
         close_old_connections()
 
 
-def task(**options: Any) -> Callable[[Callable[..., R]], Any]:
-    """Declare a job; it opens its brand scopes itself. `options` are Procrastinate's: name, retry, queueing_lock."""
+def task(*, is_machine: bool = False, **options: Any) -> Callable[[Callable[..., R]], Any]:
+    """Declare a job; it opens its brand scopes itself. `options` are Procrastinate's: name, retry, queueing_lock.
+
+    What it changes is recorded under its name; `is_machine` is for a job of the lead path, whose changes have records
+    of their own.
+    """
 
     def declare(function: Callable[..., R]) -> Any:
         @wraps(function)
         def with_connection(*positional: Any, **arguments: Any) -> R:
-            with own_connection():
+            name = str(options.get("name", f"{function.__module__}.{function.__name__}"))
+            acts = actor.Actor(actor.MACHINE if is_machine else actor.JOB, name)
+            with own_connection(), actor.acting(acts):
                 return function(*positional, **arguments)
 
         declare_to: Any = app.task

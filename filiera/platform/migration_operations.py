@@ -113,3 +113,77 @@ def _is_brand_reference(field: "Field[Any, Any]") -> bool:
 
 def _fk_name(table: str, field: "Field[Any, Any]") -> str:
     return f"{table}_{field.column}_same_brand"[:63]
+
+
+class Audited(Operation):
+    """Let the database record every change of a table's rows in audit_log (docs/decisions/014-audit-log.md).
+
+    `entity` is what the API calls the rows. A change of `ignored` columns alone is none; values of `hidden` ones are
+    never shown. `unless_machine` is for the tables of the lead path: what the machine does there by itself has records
+    of its own. Given again in a later migration it replaces the triggers. Depends on identity 0007_audit_log.
+    """
+
+    reduces_to_sql = True
+    reversible = True
+    ALWAYS_IGNORED = ("updated_at",)
+
+    def __init__(
+        self,
+        table: str,
+        entity: str,
+        *,
+        key: str = "id",
+        ignored: Iterable[str] = (),
+        hidden: Iterable[str] = (),
+        unless_machine: bool = False,
+    ) -> None:
+        self.table = table
+        self.entity = entity
+        self.key = key
+        self.ignored = list(ignored)
+        self.hidden = list(hidden)
+        self.unless_machine = unless_machine
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """Change nothing in Django's picture of the schema."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Make a trigger for each kind of statement."""
+        lists = [
+            "{" + ",".join(names) + "}" for names in ((*self.ALWAYS_IGNORED, *self.ignored), self.hidden)
+        ]
+        arguments = ", ".join(f"'{one}'" for one in (self.entity, self.key, *lists))
+        when = "when (current_setting('app.actor_kind', true) is distinct from 'machine')"
+        for event, tables in _AUDITED_EVENTS.items():
+            schema_editor.execute(
+                f'create or replace trigger audit_{event} after {event} on "{self.table}" referencing {tables}'
+                f" for each statement {when if self.unless_machine else ''}"
+                f" execute function identity_audit_change({arguments})"
+            )
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Take the triggers away."""
+        for event in _AUDITED_EVENTS:
+            schema_editor.execute(f'drop trigger if exists audit_{event} on "{self.table}"')
+
+    def describe(self) -> str:
+        return f"Record who changes {self.table}"
+
+
+_AUDITED_EVENTS = {
+    "insert": "new table as new_rows",
+    "update": "old table as old_rows new table as new_rows",
+    "delete": "old table as old_rows",
+}

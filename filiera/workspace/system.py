@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from filiera.capture import queries as capture
+from filiera.identity import audit
 from filiera.identity.models import OutgoingEmail
 from filiera.platform import formats, limiter
 from filiera.platform.health import WORKER_SILENCE
@@ -95,6 +96,7 @@ def picture(*, brand_id: UUID, now: datetime) -> Picture:
         (_("Passi da fare"), lambda: _steps(waiting.count())),
         (_("Lavori"), lambda: _jobs(failed_count)),
         (_("Copie"), lambda: _backup(now)),
+        (_("Registro"), lambda: _record(now)),
     ]
     return Picture(
         facts=[_ask(name, read) for name, read in asked] + _alerts(),
@@ -247,6 +249,28 @@ def _backup(now: datetime) -> Fact:
             "size": formats.number(int(last.detail["bytes"]) / 1_000_000, 1)
         }
     return Fact(name, level, _("L’ultima %(ago)s") % {"ago": formats.ago(at, now)}, detail)
+
+
+def _record(now: datetime) -> Fact:
+    name = _("Registro")
+    last = JobRun.objects.filter(name=audit.VERIFICATION).order_by("-started_at").first()
+    if last is None:
+        return Fact(
+            name,
+            "ok",
+            _("Si scrive da solo"),
+            _("La prima verifica parte stanotte."),
+        )
+    ago = formats.ago(last.started_at, now)
+    if last.status != "done":
+        text = _("Non è più quello scritto: verificato %(ago)s") % {"ago": ago}
+        detail = _("Qualcuno ha cambiato il database da fuori: confrontalo con le copie.")
+        return Fact(name, "bad", text, detail)
+    level = "warn" if now - last.started_at > audit.VERIFIED_EVERY else "ok"
+    detail = _("%(n)s voci, nessuna cambiata") % {
+        "n": formats.number(sum(chain["standing"] for chain in last.detail.values()))
+    }
+    return Fact(name, level, _("Verificato %(ago)s") % {"ago": ago}, detail)
 
 
 def _alerts() -> list[Fact]:

@@ -19,6 +19,7 @@ DECISION = Path(__file__).parent.parent.parent / "docs" / "decisions" / "002-bra
 # References by kind and id, in rows that outlive their subject or name any kind of it, and users named for the record
 # in rooms below identity (PLT-44). Everything else is a constraint.
 SOFT_REFERENCES = {
+    "audit_log": {"brand_id", "actor_user_id", "entity_id", "masked_by"},
     "platform_event": {"brand_id", "subject_id"},
     "platform_received": {"brand_id", "external_id"},
     "platform_sitesetting": {"brand_id", "updated_by"},
@@ -28,7 +29,10 @@ SOFT_REFERENCES = {
 # Unique in the whole installation (PLT-45); the ids themselves always are.
 INSTALLATION_WIDE = {"capture_source": {("name",)}}
 # Read before a brand is known, each by one function of the schema's owner.
-INDEXES_ACROSS_BRANDS = {"submission_queue", "user_role_by_user", "api_key_by_hash"}
+INDEXES_ACROSS_BRANDS = {
+    *("submission_queue", "user_role_by_user", "api_key_by_hash"),
+    *("audit_unsealed", "audit_sealed"),
+}
 
 
 @pytest.fixture
@@ -166,3 +170,82 @@ def test_the_brand_leads_every_unique_constraint_and_index_of_a_brand_table() ->
         and not name.endswith("_like")
     ]
     assert wrong == []
+
+
+@pytest.mark.django_db
+def test_every_table_of_a_brand_has_its_key_its_owner_and_its_policy() -> None:
+    """(brand_id, id) to be pointed at, brand_id pointing at a brand by itself or by a row that must be there."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select c.relname, c.relrowsecurity and c.relforcerowsecurity,
+                exists (select from pg_policy where polrelid = c.oid and polname = 'brand_isolation'),
+                exists (select from pg_constraint k where k.conrelid = c.oid and k.contype in ('u', 'p')
+                        and k.conkey in (array[a.attnum], array[a.attnum, one.attnum])),
+                exists (select from pg_constraint k where k.conrelid = c.oid and k.contype = 'f'
+                        and a.attnum = any(k.conkey)
+                        and not exists (select from pg_attribute n where n.attrelid = c.oid
+                                        and n.attnum = any(k.conkey) and not n.attnotnull))
+            from pg_class c
+            join pg_attribute a on a.attrelid = c.oid and a.attname = 'brand_id' and not a.attisdropped
+            left join pg_attribute one on one.attrelid = c.oid and one.attname = 'id'
+            where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
+            """
+        )
+        found = {table: tuple(rest) for table, *rest in cursor.fetchall()}
+    assert set(found) >= brand_tables()
+    # Brands live above the platform's tables, and the record outlives what it is about.
+    unowned = {"audit_log", "platform_event", "platform_received", "platform_sitesetting"}
+    assert found == {table: (True, True, True, table not in unowned) for table in found}
+
+
+def test_every_table_that_people_change_is_recorded(app: psycopg.Connection) -> None:
+    assert catalogue.unaudited(app) == []
+    assert all(catalogue.NOT_AUDITED.values()), "say why"
+
+
+@pytest.mark.parametrize(
+    "weakened",
+    [
+        "alter table contacts_contact disable trigger audit_update",
+        "drop trigger audit_delete on contacts_contact",
+        "alter table contacts_contact disable trigger user",
+        "create or replace trigger audit_insert after insert on contacts_contact for each statement"
+        " execute function identity_audit_guard()",
+    ],
+)
+def test_a_table_that_is_no_longer_recorded_is_found(owner: psycopg.Connection, weakened: str) -> None:
+    owner.execute(weakened)
+    assert catalogue.unaudited(owner) == ["contacts_contact"]
+
+
+def test_a_new_table_is_recorded_or_stands_in_the_list(
+    owner: psycopg.Connection, app: psycopg.Connection
+) -> None:
+    owner.execute("create table forgotten (id uuid)")
+    assert catalogue.unaudited(owner) == ["forgotten"]
+    tables = {
+        name
+        for (name,) in app.execute(
+            "select relname from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace"
+        )
+    }
+    assert set(catalogue.NOT_AUDITED) <= tables, "these are gone: forget them"
+
+
+def test_only_tables_of_the_lead_path_leave_the_machine_alone(app: psycopg.Connection) -> None:
+    """Everywhere else a trigger without a condition: no setting of a transaction switches it off."""
+    excused = app.execute(
+        "select distinct tgrelid::regclass::text from pg_trigger where tgname like 'audit\\_%' and tgqual is not null"
+    )
+    assert {table for (table,) in excused} == {
+        *("capture_submission", "contacts_contact", "contacts_contactphone", "contacts_duplicatesuggestion"),
+        *(
+            "pipeline_deal",
+            "pipeline_dealclosing",
+            "pipeline_stagehistory",
+            "pipeline_leadevent",
+            "pipeline_activity",
+        ),
+        *("routing_routingstate", "routing_process"),
+    }

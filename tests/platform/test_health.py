@@ -106,7 +106,9 @@ def test_what_says_that_the_database_is_away_is_told_from_a_wrong_statement() ->
     assert not outages.database_is_away(wrong.value)
     assert outages.database_is_away(psycopg.errors.DiskFull("no space left"))
     assert outages.database_is_away(psycopg.errors.AdminShutdown("going down"))
-    assert outages.database_is_away(psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"))
+    assert outages.database_is_away(
+        psycopg.errors.LockNotAvailable("canceling statement due to lock timeout")
+    )
     with pytest.raises(psycopg.OperationalError) as nobody:
         psycopg.connect("postgresql:///x?host=/nowhere")
     assert outages.database_is_away(nobody.value)
