@@ -111,7 +111,11 @@ def look_up(clear: str, *, now: datetime) -> Principal | None:
     if last_used_at is None or last_used_at <= now - USED_EVERY:
         _note_use(key_id, brand_id, now)
     creator = Principal(
-        user=user, brand=brand, brands=(brand,), roles=roles, permissions=permissions.of_roles(roles)
+        user=user,
+        brand=brand,
+        brands=(brand,),
+        roles=roles,
+        permissions=permissions.of_roles(roles, brand.role_grants),
     )
     return Principal(
         user=user,

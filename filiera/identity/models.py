@@ -37,6 +37,11 @@ class Brand(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def role_grants(self) -> dict[str, list[str]]:
+        """Return what this brand grants beyond the matrix, by role; who granted it and when stands beside it."""
+        return {role: list(granted) for role, granted in self.settings.get("role_grants", {}).items()}
+
 
 class Role(models.TextChoices):
     SUPER_ADMIN = "super_admin", _("Amministratore di tutto")

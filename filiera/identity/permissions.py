@@ -1,6 +1,6 @@
 """Who may do what: the one place that decides, for pages, API and jobs alike (identity.md 4.2)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar
@@ -49,22 +49,36 @@ _INHERITS: dict[str, str] = {
 }
 
 
-NAMED: frozenset[str] = (
-    frozenset().union(*_OWN.values())
-    | {"manage_intake", "manage_routing", "manage_pipeline", "manage_newsletter"}
-) - {EVERYTHING}
-"""Every permission that has a name; the last four are held through `*` unless a brand grants them."""
+GRANTABLE = ("manage_intake", "manage_routing", "manage_pipeline", "manage_newsletter")
+"""Held through `*` only, unless a brand grants them to a role."""
+NAMED: frozenset[str] = (frozenset().union(*_OWN.values()) | set(GRANTABLE)) - {EVERYTHING}
+"""Every permission that has a name."""
+
+Grants = Mapping[str, Iterable[str]]
+"""What a brand grants beyond the matrix, by role (`Brand.role_grants`)."""
 
 
-def of_roles(roles: Iterable[str]) -> frozenset[str]:
-    """Return what these roles allow together, with all that they inherit."""
-    granted: set[str] = set()
-    for role in roles:
-        step: str | None = role
-        while step:
-            granted |= _OWN.get(step, frozenset())
-            step = _INHERITS.get(step)
-    return frozenset(granted)
+def of_roles(roles: Iterable[str], grants: Grants | None = None) -> frozenset[str]:
+    """Return what these roles allow together, with all that they inherit and what their brand grants them."""
+    return frozenset(
+        permission
+        for role in roles
+        for step in inheritance(role)
+        for permission in (*_OWN.get(step, ()), *set(GRANTABLE).intersection((grants or {}).get(step, ())))
+    )
+
+
+def inheritance(role: str) -> Iterator[str]:
+    """Yield a role and, one after the other, those it inherits from."""
+    step: str | None = role
+    while step:
+        yield step
+        step = _INHERITS.get(step)
+
+
+def own_of(role: str) -> frozenset[str]:
+    """Return what the matrix gives a role by itself, without what it inherits."""
+    return _OWN.get(role, frozenset())
 
 
 @dataclass(frozen=True, slots=True)

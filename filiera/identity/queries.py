@@ -38,7 +38,11 @@ def principal_in(
     brand = next((by_id[each] for each in wanted if each in by_id), brands[0])
     own = frozenset(roles[brand.id])
     return Principal(
-        user=user, brand=brand, brands=tuple(brands), roles=own, permissions=permissions.of_roles(own)
+        user=user,
+        brand=brand,
+        brands=tuple(brands),
+        roles=own,
+        permissions=permissions.of_roles(own, brand.role_grants),
     )
 
 

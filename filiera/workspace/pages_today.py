@@ -15,9 +15,11 @@ from filiera.workspace.today import today as read_today
 
 @require_GET
 def today(request: HttpRequest) -> HttpResponse:
-    """Show what rings, who waits, who just arrived and what is to be fixed."""
-    me = principal_of(request).user
-    now = timezone.now()
+    """Show what rings, who waits, who just arrived and what is to be fixed; to who sees no contacts, nothing of it."""
+    principal, now = principal_of(request), timezone.now()
+    if not principal.may("view_contacts"):
+        return render(request, "workspace/idle.html", {"page": "today", "page_title": _("Oggi")})
+    me = principal.user
     works_the_phone = Agent.objects.filter(user=me).exists()
     context = {
         "page": "today",

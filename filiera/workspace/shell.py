@@ -17,6 +17,17 @@ from filiera.routing.models import Agent
 from filiera.workspace import queries
 
 THEMES = ("auto", "light", "dark")
+NEEDS = {
+    "leads": "view_contacts",
+    "board": "manage_deals",
+    "agents": "view_routing",
+    "figures": "view_routing",
+    "sources": "manage_intake",
+    "inbound": "manage_intake",
+    "system": "system_settings",
+    "api-keys": "system_settings",
+}
+"""What a page of the menu demands; it stands only there for who may open it."""
 MOST_COUNTED = 99
 """Counters in the menu stop here: beyond it the number no longer changes what a person does."""
 
@@ -154,9 +165,10 @@ class Shell:
 
     @cached_property
     def menu(self) -> list[list[Item]]:
-        """Return the pages in their groups, with what rings and what must be recovered."""
-        to_recover = queries.submissions_to_recover(limit=MOST_COUNTED + 1)
-        return [
+        """Return the pages that one may open, in their groups, with what rings and what must be recovered."""
+        may = self.principal.may
+        to_recover = queries.submissions_to_recover(limit=MOST_COUNTED + 1) if may(NEEDS["inbound"]) else 0
+        groups = [
             [
                 replace(
                     _item("today", _("Oggi"), "sun", "o"),
@@ -183,6 +195,10 @@ class Shell:
                 _item("api-keys", _("Chiavi"), "key", "k"),
             ],
         ]
+        open_to_me = [
+            [item for item in group if item.page not in NEEDS or may(NEEDS[item.page])] for group in groups
+        ]
+        return [group for group in open_to_me if group]
 
     @cached_property
     def availability(self) -> Availability | None:
