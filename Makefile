@@ -1,6 +1,6 @@
 # Everything runs from a checkout with Python 3.11 or newer, git and make; `bootstrap.py` fetches the rest into .venv.
 # No name here is a file.
-.PHONY: demo up test check bench faults screenshots format lock messages ready ready-dev
+.PHONY: demo up test check audit walls bench faults screenshots format lock messages ready ready-dev
 
 PYTHON ?= python3
 FILIERA := .venv/bin/filiera
@@ -16,13 +16,20 @@ up: ready  ## the product, empty
 test: ready-dev  ## the test suite on a real PostgreSQL and a real browser; ARGS="tests/capture -x" narrows it
 	.venv/bin/python -m pytest $(ARGS)
 
-check: ready-dev  ## format, lint, types, direction of imports, migrations, translations
+check: ready-dev  ## format, lint, types, direction of imports, migrations, translations, known weaknesses
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	$(CHECK_HOME) .venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 	$(CHECK_HOME) FILIERA_DATABASE_ROLE=owner .venv/bin/python -W ignore::RuntimeWarning -m django makemigrations --check --dry-run --settings filiera.settings
 	.venv/bin/python -m filiera.platform.translations check
+	.venv/bin/python scripts/audit.py
+
+audit: ready-dev  ## known weaknesses of the locked dependencies, as far as the registries answer
+	.venv/bin/python scripts/audit.py
+
+walls: ready-dev  ## the attacks of docs/security.md (Q-30 to Q-34), with how many were tried
+	.venv/bin/python -m pytest tests/security tests/identity $(ARGS)
 
 bench: ready-dev  ## the figures of docs/bench.md on this machine; ONLY=Q-1,Q-2 narrows it
 	.venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)

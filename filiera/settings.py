@@ -216,6 +216,9 @@ ROUTING_RETRY_DELAYS_S = [60, 300, 900]
 # No call leaves while this is set, whatever the connections say (ROU-42).
 ROUTING_DRY_RUN = env_flag("FILIERA_DRY_RUN")
 META_GRAPH_URL = os.environ.get("FILIERA_META_GRAPH_URL", "https://graph.facebook.com/v25.0")
+# How often an account may use the API, and an address try to sign in, in any minute; 0 is no limit.
+API_LIMIT_PER_MIN = env_int("FILIERA_API_LIMIT_PER_MIN", 600)
+SIGN_IN_LIMIT_PER_MIN = env_int("FILIERA_SIGN_IN_LIMIT_PER_MIN", 60)
 ALLOW_PRIVATE_PROVIDERS = env_flag("FILIERA_ALLOW_PRIVATE_PROVIDERS")
 
 LOGGING_CONFIG = "filiera.platform.logs.configure"

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from filiera.identity import api_keys, sessions
+from filiera.identity import api_keys, sessions, walls
 from filiera.identity.models import User
 from filiera.identity.permissions import Principal
 from filiera.platform import actor, brand_scope, logs
@@ -50,6 +50,12 @@ class PrincipalAndBrand:
         language = person.language if person else _guest_language(request)
         brand = principal.brand if principal else None
         logs.note(user_id=str(person.id) if person else None, brand_id=str(brand.id) if brand else None)
+        with translation.override(language):
+            refusal = walls.refuse(
+                request, principal=principal, shows_credentials=bool(key or bearer), now=now
+            )
+        if refusal is not None:
+            return refusal
         with (
             translation.override(language),
             timezone.override(brand.timezone if brand else settings.TIME_ZONE),

@@ -22,7 +22,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         if getattr(request, "principal", None):
             return HttpResponseRedirect(onward)
-        return _door(request, {"next": onward})
+        return door(request, {"next": onward})
     email = request.POST.get("email", "").replace("\x00", "")
     try:
         user = commands.sign_in(
@@ -32,7 +32,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             now=timezone.now(),
         )
     except (commands.TooManyAttempts, commands.AccountDisabled) as refusal:
-        return _door(
+        return door(
             request,
             {"next": onward, "email": email, "refusal": str(refusal)},
             refusal.status,
@@ -44,7 +44,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             "headline": _("E-mail o password non corrispondono."),
             "refusal": str(refusal),
         }
-        return _door(request, context, refusal.status)
+        return door(request, context, refusal.status)
     answer = HttpResponseRedirect(onward)
     sessions.enter(request, answer, user, now=timezone.now())
     return answer
@@ -75,7 +75,8 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-def _door(request: HttpRequest, context: dict[str, str], status: int = 200) -> HttpResponse:
+def door(request: HttpRequest, context: dict[str, str], status: int = 200) -> HttpResponse:
+    """Return the page of the door, with what it has to say."""
     answer = render(request, "identity/sign_in.html", context, status=status)
     answer["Cache-Control"] = "no-store"
     return answer

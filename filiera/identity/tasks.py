@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from filiera.identity import audit, emails, sessions
+from filiera.identity import audit, emails, sessions, walls
 from filiera.identity.models import Brand, LoginAttempt
 from filiera.platform.jobs import app, task
 
@@ -66,3 +66,10 @@ def forget_audit(timestamp: int) -> None:
     now = timezone.now()
     audit.forget(now)
     LoginAttempt.objects.filter(attempted_at__lt=now - LOGIN_ATTEMPTS_TERM).delete()
+
+
+@app.periodic(cron="20 * * * *")
+@task(name="identity.tidy_walls", queueing_lock="identity.tidy_walls")
+def tidy_walls(timestamp: int) -> None:
+    """Delete the limits of addresses that have not come back."""
+    walls.tidy(timezone.now())

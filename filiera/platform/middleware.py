@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from ipaddress import ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -29,6 +30,7 @@ class RequestContext:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.META["REMOTE_ADDR"] = _address_of(request)
         given = request.headers.get("X-Request-ID", "")
         request.request_id = given if _PRINTABLE.fullmatch(given) else f"req-{new_id()}"  # type: ignore[attr-defined]
         started = time.perf_counter()
@@ -64,6 +66,18 @@ class SecurityHeaders:
         if settings.SECURE_COOKIES:
             response.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
         return response
+
+
+def _address_of(request: HttpRequest) -> str:
+    """Return who asks: the peer, or whom our own proxy names last. Nobody else's word counts."""
+    peer = str(request.META.get("REMOTE_ADDR") or "")
+    if peer not in settings.TRUSTED_PROXIES:
+        return peer
+    named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    try:
+        return str(ip_address(named))
+    except ValueError:
+        return peer
 
 
 def _route(request: HttpRequest) -> str:

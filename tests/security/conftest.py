@@ -1,12 +1,20 @@
 """Vegliasì and Quadranorma, each with a row of everything; Ada owns the one, Carl the other."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
+from tests.security.routes import ASKED
 from tests.security.world import World, fill
 
 FOREIGN, OWN = ("vgqmark", "+393510007740"), ("qdqmark", "+393510004127")
+
+
+@pytest.fixture(autouse=True)
+def unlimited(settings: Any) -> None:
+    """Let the generated tests ask as often as they like; test_walls.py has limits of its own."""
+    settings.API_LIMIT_PER_MIN = settings.SIGN_IN_LIMIT_PER_MIN = 0
 
 
 @pytest.fixture
@@ -32,3 +40,35 @@ def foreign(vegliasi: Any, people: Any, own: World) -> World:
     world = World(vegliasi, people.ada, *FOREIGN)
     fill(world)
     return world
+
+
+QUESTIONS = {
+    "test_rubbish.py": "Q-30",
+    "test_other_brands.py": "Q-31",
+    "test_sql.py": "Q-31",
+    "test_walls.py": "Q-32",
+    "test_requests_inward.py": "Q-33",
+    "test_neutral.py": "Q-34",
+}
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how much was tried: `make walls` is read for these figures."""
+    cases: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, []):
+            name = report.nodeid.partition("::")[0].rpartition("/")[2]
+            cases[name] += 1
+            failures[name] += outcome != "passed"
+    told = [
+        f"{question}  {name}: {cases[name]} cases, {ASKED[name]} requests, {failures[name]} failures"
+        if ASKED[name]
+        else f"{question}  {name}: {cases[name]} cases, {failures[name]} failures"
+        for name, question in QUESTIONS.items()
+        if cases[name]
+    ]
+    if told:
+        terminalreporter.section("tried")
+        for line in told:
+            terminalreporter.line(line)

@@ -1,6 +1,8 @@
 """Every address of the house as its own tables of routes give it, and the ids that each of them takes."""
 
+import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -222,8 +224,13 @@ def values_of(world: World) -> dict[str, str]:
     return {**PLAIN, **{name: id_of(world, models[0]) for name, models in IDS.items()}}
 
 
+ASKED: Counter[str] = Counter()
+"""Requests sent, by the file of the test that sent them."""
+
+
 def ask(client: Client, route: Route, values: dict[str, str], **headers: str) -> Any:
     """Send a request that carries all values wherever the route takes them."""
+    ASKED[os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0].rpartition("/")[2]] += 1
     address = route.filled(values)
     deal = {"deal": f"{values['deal']}:1:{values['stage']}"}
     options: dict[str, Any] = {"headers": headers}
