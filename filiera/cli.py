@@ -1,7 +1,6 @@
 """The `filiera` command."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,7 @@ from filiera.platform.console import say
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code: 0, 1 when it could not be done, 2 when it was not understood."""
     options = _parser().parse_args(arguments)
-    if os.environ.get(supervisor.SUPERVISED):
-        supervisor.end_with_parent()
+    supervisor.end_with_supervisor()
     run: Callable[[argparse.Namespace], int | None] = options.run
     try:
         return run(options) or 0
@@ -81,6 +79,25 @@ def _restore(options: argparse.Namespace) -> None:
         return
     with serving.only_one(homes.folder()):
         backup.run_restore(options.folder, options.stamp)
+        # Who was erased since the backup was made is in it again: first the schema of today, then their erasure.
+        serving.migrate(verbosity=0)
+        from filiera import operators
+
+        operators.erase_again(options.folder or homes.subfolder(homes.folder(), "backups"))
+
+
+def _gdpr_export(options: argparse.Namespace) -> int:
+    database.ensure(homes.folder())
+    from filiera import operators
+
+    return operators.export_person(slug=options.brand, person=options.person, file=options.file)
+
+
+def _gdpr_erase(options: argparse.Namespace) -> int:
+    database.ensure(homes.folder())
+    from filiera import operators
+
+    return operators.erase_person(slug=options.brand, person=options.person, is_sure=options.yes)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -155,6 +172,20 @@ def _parser() -> argparse.ArgumentParser:
         choices=["rotate"],
         help=_("rotate: cambia la chiave madre, mentre tutto continua a lavorare"),
     )
+    gdpr = commands.add_parser("gdpr", help=_("i diritti delle persone: copia dei dati, cancellazione"))
+    rights = gdpr.add_subparsers(title=_("comandi"), required=True, metavar="")
+    for name, run, about in (
+        ("export", _gdpr_export, _("tutto quello che c’è su una persona, in un file ZIP")),
+        ("erase", _gdpr_erase, _("cancella una persona da ogni tabella e file, e stampa il verbale")),
+    ):
+        right = rights.add_parser(name, help=about, description=about)
+        right.set_defaults(run=run)
+        right.add_argument("--brand", required=True, help=_("il nome del marchio negli indirizzi"))
+        right.add_argument("--person", required=True, help=_("identificativo, e-mail o telefono"))
+        if name == "export":
+            right.add_argument("--file", type=Path, help=_("dove scrivere (di norma qui)"))
+        else:
+            right.add_argument("--yes", action="store_true", help=_("senza chiedere conferma"))
     command("doctor", _doctor, _("controlla l’installazione e dice cosa sistemare"))
     return parser
 

@@ -4,21 +4,26 @@ import getpass
 import os
 import secrets
 import sys
+from pathlib import Path
 
 import django
+import orjson
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "filiera.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402
 from django.db import transaction  # noqa: E402
-from django.utils import timezone  # noqa: E402
+from django.utils import timezone, translation  # noqa: E402
 
+from filiera.contacts import erasure, portability  # noqa: E402
+from filiera.contacts import queries as contacts  # noqa: E402
 from filiera.identity import rotation  # noqa: E402
 from filiera.identity.master_keys import VaultLocked  # noqa: E402
 from filiera.identity.models import Brand, User  # noqa: E402
 from filiera.journeys import openings  # noqa: E402
-from filiera.platform import actor  # noqa: E402
+from filiera.platform import actor, brand_scope, console  # noqa: E402
+from filiera.platform import home as homes  # noqa: E402
 from filiera.platform.console import gettext as _  # noqa: E402
 from filiera.platform.console import say  # noqa: E402
 from filiera.platform.refusals import Refused  # noqa: E402
@@ -95,3 +100,67 @@ def connect_cloudtalk(*, slug: str, base_url: str) -> int:
     say(f"  Authorization: Bearer {made.token}")
     say(_("Copia il gettone adesso: non lo mostreremo più."))
     return 0
+
+
+def export_person(*, slug: str, person: str, file: Path | None) -> int:
+    """Write the ZIP of what is held about a person, readable by its owner alone. Returns the exit code."""
+    brand = _brand(slug)
+    if brand is None:
+        return 1
+    with (
+        translation.override(console.language()),
+        actor.acting(_operator("gdpr export")),
+        brand_scope.use(brand.id),
+    ):
+        try:
+            contact = contacts.the_one(person)
+            content = portability.archive(contact.id, now=timezone.now())
+        except Refused as refusal:
+            say(str(refusal))
+            return 1
+    file = file or Path(f"filiera-{slug}-{contact.id}.zip")
+    homes.write_private(file, content)
+    print(file)
+    return 0
+
+
+def erase_person(*, slug: str, person: str, is_sure: bool) -> int:
+    """Erase a person after a look at what goes, and print the manifest as JSON. Returns the exit code."""
+    brand = _brand(slug)
+    if brand is None:
+        return 1
+    with (
+        translation.override(console.language()),
+        actor.acting(_operator("gdpr erase")),
+        brand_scope.use(brand.id),
+    ):
+        try:
+            contact = contacts.the_one(person)
+            for place in erasure.preview(contact):
+                say(f"  {place.found:6}  {place.title}")
+            if not is_sure and input(_("Scrivi SÌ per cancellare per sempre: ")).strip().upper() not in (
+                "SÌ",
+                "SI",
+            ):
+                return 1
+            done = erasure.erase(contact_id=contact.id, now=timezone.now())
+        except Refused as refusal:
+            say(str(refusal))
+            return 1
+    print(orjson.dumps(done.manifest, option=orjson.OPT_INDENT_2).decode())
+    return 0
+
+
+def erase_again(folder: Path) -> int:
+    """Erase who was erased before a restore, as the log beside the backups says; returns how many."""
+    again = erasure.apply_again(folder, now=timezone.now())
+    if again:
+        say(_("Cancellate di nuovo %(people)s persone.") % {"people": again})
+    return again
+
+
+def _brand(slug: str) -> Brand | None:
+    brand = Brand.objects.filter(slug=slug).first()
+    if brand is None:
+        say(_("Non c’è un marchio «%(slug)s».") % {"slug": slug})
+    return brand

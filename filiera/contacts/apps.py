@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class ContactsConfig(AppConfig):
     name = "filiera.contacts"
     label = "contacts"
+
+    def ready(self) -> None:
+        """Say what this room and those below it hold about a person."""
+        from filiera.contacts import holdings
+
+        holdings.register()

@@ -249,3 +249,17 @@ class Suppression(BrandRow):
                 fields=["brand_id", "kind", "hash", "channel", "created_at"], name="suppression_once"
             ),
         ]
+
+
+class Erasure(BrandRow):
+    """A person who was erased: when, by whom, and what became of each place (GD-26). Names nobody."""
+
+    contact = BrandForeignKey(Contact)
+    at = models.DateTimeField()
+    requested_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    manifest = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["brand_id", "contact", "-at"], name="erasure_by_contact")]

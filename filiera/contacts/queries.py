@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from filiera.contacts import phones, rules
 from filiera.contacts.commands import ContactMissing
 from filiera.contacts.models import Contact, ContactPhone
+from filiera.platform.refusals import Refused
 
 MOST_FOUND = 200
 _FEWEST_DIGITS_SEARCHED = 4
@@ -20,6 +22,31 @@ def contact_for(contact_id: UUID, *, with_deleted: bool = False) -> Contact:
     if contact is None or (contact.deleted_at is not None and not with_deleted):
         raise ContactMissing
     return contact
+
+
+def the_one(text: str) -> Contact:
+    """Return the one person whom an id, an address or a number names, also one in the bin.
+
+    Raises ContactMissing for none and Refused when it names several: then the id must say which.
+    """
+    try:
+        return contact_for(UUID(text), with_deleted=True)
+    except ValueError:
+        pass
+    key, number = rules.email_key(text), phones.normalise(text)
+    found = Contact.objects.filter(merged_into=None)
+    if key:
+        found = found.filter(email_norm=key)
+    elif number.is_valid:
+        found = found.filter(phones__phone_e164=number.e164)
+    else:
+        raise ContactMissing
+    people = list(found.distinct()[:2])
+    if not people:
+        raise ContactMissing
+    if len(people) > 1:
+        raise Refused(_("Più persone hanno questo recapito: indica l’identificativo di quella giusta."))
+    return people[0]
 
 
 def survivor_of(contact_id: UUID) -> UUID | None:

@@ -9,7 +9,8 @@ class PipelineConfig(AppConfig):
         """Tell this room's part of every person's thread, and what became of each request that came in."""
         from filiera.capture import queries as intake
         from filiera.contacts import timeline as threads
-        from filiera.pipeline import queries, timeline
+        from filiera.pipeline import holdings, queries, timeline
 
         threads.register("pipeline", timeline.read)
+        holdings.register()
         intake.find_lead_events_with(queries.first_event_of)

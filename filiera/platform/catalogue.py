@@ -17,6 +17,7 @@ NOT_AUDITED = {
     "auth_permission": "of Django, written by migrations",
     "capture_ratelimitbucket": "a counter of the intake",
     "contacts_consent": "is itself evidence, which is only ever added to",
+    "contacts_erasure": "is itself the record of an erasure",
     "contacts_suppression": "is itself evidence, which is only ever added to",
     "django_content_type": "of Django, written by migrations",
     "django_migrations": "of Django, written by migrations",

@@ -10,7 +10,8 @@ class RoutingConfig(AppConfig):
     def ready(self) -> None:
         """Choose which areas log in detail, and tell this room's part of every person's thread."""
         from filiera.contacts import timeline as threads
-        from filiera.routing import areas, timeline
+        from filiera.routing import areas, holdings, timeline
 
+        holdings.register()
         threads.register("routing", timeline.read)
         areas.enable(os.environ.get("FILIERA_DEBUG_AREAS", ""))

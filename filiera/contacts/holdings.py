@@ -1,0 +1,75 @@
+"""What this room and the rooms below it hold about a person."""
+
+from django.utils.translation import gettext_noop as _
+
+from filiera.platform import holdings
+from filiera.platform.holdings import Holding, Texts
+
+THEIRS = "row.contact_id = any(%(people)s::uuid[])"
+
+
+def register() -> None:
+    """Say what is here, and what is about nobody."""
+    holdings.register(
+        Holding(
+            "contacts_contact",
+            _("Anagrafica"),
+            "row.id = any(%(people)s::uuid[])",
+            erased={
+                **dict.fromkeys(("first_name", "last_name", "name_key", "surname_key"), Texts.EMPTY),
+                **dict.fromkeys(("city", "cap", "company_name", "notes"), Texts.EMPTY),
+                **dict.fromkeys(("email", "email_norm", "age"), Texts.NULL),
+                "external_ids": Texts.OBJECT,
+                "deleted_at": "coalesce(row.deleted_at, %(now)s)",
+            },
+            plain=("status",),
+            hidden=("name_key", "surname_key", "email_norm"),
+        ),
+        Holding("contacts_contactphone", _("Numeri di telefono"), THEIRS, is_removed=True),
+        Holding(
+            "contacts_duplicatesuggestion",
+            _("Possibili doppioni"),
+            f"({THEIRS} or row.other_id = any(%(people)s::uuid[]))",
+            is_removed=True,
+            hidden=("contact_id", "other_id"),  # the other one is somebody else
+        ),
+        Holding(
+            "contacts_consent",
+            _("Consensi e revoche, con la prova"),
+            THEIRS,
+            is_kept=True,
+            plain=("purpose", "channel", "text_version", "language", "collected_by", "record_hash"),
+            erased={"text": "", "form_url": "", "ip_address": "", "user_agent": ""},  # by its own function
+        ),
+        Holding(
+            "identity_outgoingemail",
+            _("E-mail mandate"),
+            "lower(row.to_address) = any(%(emails)s::text[])",
+            erased={
+                "to_address": "'cancellato@invalid'",
+                **dict.fromkeys(("to_name", "subject", "body_text", "body_html", "last_error"), Texts.EMPTY),
+                "status": "case row.status when 'queued' then 'failed' else row.status end",
+            },
+            plain=("kind",),
+        ),
+        Holding(
+            "platform_received",
+            _("Messaggi dei fornitori, per esempio del centralino"),
+            "encode(row.body, 'escape') ~* %(pattern)s",
+            erased={"body": Texts.BYTES, "headers": Texts.OBJECT, "last_error": Texts.EMPTY},
+            plain=("provider", "external_id"),
+            hidden=("headers",),
+        ),
+    )
+    holdings.about_nobody(
+        contacts_suppression="keyed hashes: kept so that nobody comes back",
+        identity_apikey="keys of programs",
+        identity_userrole="roles of colleagues",
+        identity_vaultkey="secrets of providers, encrypted",
+        platform_event="told by ids; values that stand in it are found by looking for them",
+        platform_sitesetting="settings of the brand",
+        capture_marketingsource="origins of leads",
+        capture_source="doors of leads",
+        audit_log="append-only: masked by its own function",
+        contacts_erasure="manifests: places and counts, no value",
+    )
