@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def web() -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=8,
         log_dictconfig=_GRANIAN_LOGS,
-    ).serve(target_loader=_load_application, wrap_loader=False)
+    ).serve(target_loader=partial(_load_application, os.getpid()), wrap_loader=False)
 
 
 def worker() -> None:
@@ -171,9 +172,9 @@ def is_healthy(url: str) -> bool:
         return False
 
 
-def _load_application() -> Any:
-    """Load the application in a process of the web server. Module level, because it travels to that process."""
-    supervisor.end_with_parent()
+def _load_application(server: int) -> Any:
+    """Load the application in a process of the web server, whose process id is given; it travels to that process."""
+    supervisor.end_with_parent(server)
     from filiera.asgi import application
     from filiera.platform import logs
 

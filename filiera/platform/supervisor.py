@@ -18,7 +18,7 @@ from filiera.platform.console import say
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 STEADY_AFTER_S = 60.0  # a process that lived this long starts again without delay
 LOG_LIMIT_BYTES = 20_000_000
-SUPERVISED = "FILIERA_SUPERVISED"  # set for the processes we start: they end with us
+SUPERVISED = "FILIERA_SUPERVISED"  # our process id, set for the processes we start: they end with us
 _PR_SET_PDEATHSIG = 1
 
 
@@ -79,10 +79,21 @@ def run(
             signal.signal(number, handler)
 
 
-def end_with_parent() -> None:
-    """Ask the kernel to end this process when its parent dies, where it can: nobody stays behind to hold a port."""
+def end_with_supervisor() -> None:
+    """Let this process end with the supervisor that started it, if one did."""
+    if parent := os.environ.pop(SUPERVISED, ""):  # not for processes that this one starts
+        end_with_parent(int(parent))
+
+
+def end_with_parent(parent: int) -> None:
+    """Ask the kernel to end this process when its parent dies, where it can: nobody stays behind to hold a port.
+
+    Raises SystemExit when the process `parent` is our parent no more: it died before we could ask.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise SystemExit(1)
 
 
 def _keep_running(process: Process, now: float, logs: Path | None) -> None:
@@ -115,7 +126,7 @@ def _start(process: Process, now: float, logs: Path | None) -> None:
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
         process_group=0,
-        env=os.environ | {SUPERVISED: "1"},
+        env=os.environ | {SUPERVISED: str(os.getpid())},
     )
     process.started_at = now
     if output is not None:

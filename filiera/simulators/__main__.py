@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -57,8 +56,7 @@ async def serve(simulators: dict[str, Simulator], ports: dict[str, int]) -> None
 
 
 def main(arguments: list[str] | None = None) -> int:
-    if os.environ.get(supervisor.SUPERVISED):
-        supervisor.end_with_parent()
+    supervisor.end_with_supervisor()
     parser = argparse.ArgumentParser(
         prog="filiera simulators", description="Local servers that speak as the providers do."
     )

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
 import signal
 import sys
@@ -161,8 +160,7 @@ async def run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    if os.environ.get(supervisor.SUPERVISED):
-        supervisor.end_with_parent()
+    supervisor.end_with_supervisor()
     parser = argparse.ArgumentParser(prog="python -m filiera.simulators.traffic")
     parser.add_argument("facts", type=Path, help="demo.json")
     parser.add_argument("--per-minute", type=float, default=PER_MINUTE)

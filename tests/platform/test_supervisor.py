@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -80,3 +82,14 @@ def test_who_does_not_end_is_killed(tmp_path: Path) -> None:
     started = time.monotonic()
     supervisor.run([supervisor.Process("deaf", ["-c", deaf, str(diary), "run"], patience_s=0.3)])
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(("parent", "lives"), [("os.getppid()", True), ("2**22 + 1", False)])
+def test_a_process_whose_parent_died_before_it_could_ask_ends_by_itself(parent: str, lives: bool) -> None:
+    """A web process forked by a server that is killed at that moment would hold the port for ever."""
+    code = f"import os; from filiera.platform import supervisor; supervisor.end_with_parent({parent}); print('lives')"
+
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False)
+
+    assert (done.stdout == "lives\n") is lives
+    assert (done.returncode == 0) is lives
