@@ -142,7 +142,9 @@ def _judge_calls(verdict: Verdict, house: Living) -> None:
     verdict.facts |= {"attempts": attempts.total(), "call_requests": requested.total()}
     standing = house.rows(
         "select p.number, p.state, p.final_status, p.due_at from routing_process p where p.state = 'calling'"
-        " and not exists (select from routing_callattempt t where t.process_id = p.id and t.ended_at is null)"
+        " and not exists (select from routing_callattempt t where t.process_id = p.id"
+        # Over, but the provider is still asked whose silence it was.
+        " and (t.ended_at is null or t.check_at is not null))"
         # One that the worker has just taken has a lease there, and comes back with it.
         " and (p.due_at is null or p.due_at < now() - interval '1 minute')"
     )
@@ -220,8 +222,8 @@ def _settle(house: Living, limit_s: float = SETTLE_LIMIT_S) -> float:
     while time.monotonic() - started < limit_s:
         if not house.number(
             "select (select count(*) from capture_submission where queue_state in ('ready', 'leased'))"
-            " + (select count(*) from routing_callattempt where ended_at is null"
-            " and state in ('requested', 'accepted', 'unknown', 'ringing'))"
+            " + (select count(*) from routing_callattempt"
+            " where state in ('requested', 'accepted', 'unknown', 'ringing'))"
         ):
             break
         time.sleep(0.5)
