@@ -163,7 +163,7 @@ def _record(request: HttpRequest, contact: Contact, more: dict[str, Any] | None 
         "activity_types": _activity_types(),
         "colleagues": lead_list.colleagues(),
         "can_ring": found.call.state == "allowed" and found.outcome is not None,
-        "may_privacy": principal.may("manage_privacy"),
+        "may_privacy": principal.may("system_settings"),
         "weighted": _weighted(found.deal),
         "why": _why_in_short(found, principal.user.pk),
     }

@@ -34,7 +34,7 @@ def oppose(request: HttpRequest, contact_id: UUID) -> HttpResponse:
 
 
 @require_POST
-@requires("manage_privacy")
+@requires("system_settings")
 def export(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Hand out the copy of everything that is held about a person; that it was made is on record (GD-25)."""
     content = portability.archive(contact_id, now=timezone.now(), user_id=principal_of(request).user.pk)
@@ -49,7 +49,7 @@ def export(request: HttpRequest, contact_id: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@requires("manage_privacy")
+@requires("system_settings")
 def erase(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Show what an erasure touches, erase when it is confirmed, and show the manifest afterwards (GD-26)."""
     contact = contacts.contact_for(contact_id, with_deleted=True)
