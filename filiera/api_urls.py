@@ -38,6 +38,7 @@ api = NinjaAPI(
 answer_refusals(api)
 api.add_router("", "filiera.identity.api.router")
 api.add_router("", "filiera.identity.keys_api.router")
+api.add_router("", "filiera.identity.audit_api.router")
 api.add_router("", "filiera.pipeline.api.router")
 api.add_router("/capture", "filiera.capture.api.router")
 api.add_router("/routing", "filiera.routing.api.router")

@@ -1,11 +1,13 @@
 from django.urls import URLPattern, URLResolver, path
 
-from filiera.identity import keys_api, pages, pages_keys
+from filiera.identity import keys_api, pages, pages_audit, pages_keys
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("login", pages.sign_in, name="login"),
     path("logout", pages.sign_out, name="logout"),
     path("login/language", pages.choose_language, name="guest-language"),
+    path("registro", pages_audit.show, name="audit"),
+    path("registro/export", pages_audit.export, name="audit-export"),
     path("developers/api-keys", pages_keys.keys, name="api-keys"),
     path("developers/api-keys/new", pages_keys.new, name="api-key-new"),
     path("developers/api-keys/<uuid:key_id>", pages_keys.replace, name="api-key-replace"),

@@ -192,6 +192,11 @@ class Shell:
                     count_label=_("da recuperare:"),
                 ),
                 _item("system", _("Sistema"), "server", "s"),
+                *(
+                    [_item("audit", _("Registro"), "history", "r")]
+                    if self.principal.may("system_settings")
+                    else []
+                ),
                 _item("api-keys", _("Chiavi"), "key", "k"),
             ],
         ]

@@ -252,25 +252,20 @@ def _backup(now: datetime) -> Fact:
 
 
 def _record(now: datetime) -> Fact:
-    name = _("Registro")
+    name, link = _("Registro"), (reverse("audit"), _("Guarda"))
     last = JobRun.objects.filter(name=audit.VERIFICATION).order_by("-started_at").first()
     if last is None:
-        return Fact(
-            name,
-            "ok",
-            _("Si scrive da solo"),
-            _("La prima verifica parte stanotte."),
-        )
+        return Fact(name, "ok", _("Si scrive da solo"), _("La prima verifica parte stanotte."), *link)
     ago = formats.ago(last.started_at, now)
     if last.status != "done":
         text = _("Non è più quello scritto: verificato %(ago)s") % {"ago": ago}
         detail = _("Qualcuno ha cambiato il database da fuori: confrontalo con le copie.")
-        return Fact(name, "bad", text, detail)
+        return Fact(name, "bad", text, detail, *link)
     level = "warn" if now - last.started_at > audit.VERIFIED_EVERY else "ok"
     detail = _("%(n)s voci, nessuna cambiata") % {
         "n": formats.number(sum(chain["standing"] for chain in last.detail.values()))
     }
-    return Fact(name, level, _("Verificato %(ago)s") % {"ago": ago}, detail)
+    return Fact(name, level, _("Verificato %(ago)s") % {"ago": ago}, detail, *link)
 
 
 def _alerts() -> list[Fact]:

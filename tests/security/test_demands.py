@@ -134,6 +134,10 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "POST /api/v1/routing/cleanup",
     ),
     "system_settings": (
+        "GET /registro",
+        "GET /registro/export",
+        "GET /api/v1/admin/audit",
+        "GET /api/v1/admin/audit/export",
         "GET /developers/api-keys",
         "GET /developers/api-keys/new",
         "POST /developers/api-keys/new",
