@@ -93,6 +93,13 @@ def _gdpr_export(options: argparse.Namespace) -> int:
     return operators.export_person(slug=options.brand, person=options.person, file=options.file)
 
 
+def _gdpr_retention(options: argparse.Namespace) -> int:
+    database.ensure(homes.folder())
+    from filiera import operators
+
+    return operators.show_retention(slug=options.brand)
+
+
 def _gdpr_erase(options: argparse.Namespace) -> int:
     database.ensure(homes.folder())
     from filiera import operators
@@ -186,6 +193,11 @@ def _parser() -> argparse.ArgumentParser:
             right.add_argument("--file", type=Path, help=_("dove scrivere (di norma qui)"))
         else:
             right.add_argument("--yes", action="store_true", help=_("senza chiedere conferma"))
+    terms = rights.add_parser(
+        "retention", help=_("quanto a lungo si conserva che cosa, e che cosa è già andato")
+    )
+    terms.set_defaults(run=_gdpr_retention)
+    terms.add_argument("--brand", required=True, help=_("il nome del marchio negli indirizzi"))
     command("doctor", _doctor, _("controlla l’installazione e dice cosa sistemare"))
     return parser
 

@@ -21,7 +21,7 @@ from filiera.contacts import queries as contacts  # noqa: E402
 from filiera.identity import rotation  # noqa: E402
 from filiera.identity.master_keys import VaultLocked  # noqa: E402
 from filiera.identity.models import Brand, User  # noqa: E402
-from filiera.journeys import openings  # noqa: E402
+from filiera.journeys import openings, retention  # noqa: E402
 from filiera.platform import actor, brand_scope, console  # noqa: E402
 from filiera.platform import home as homes  # noqa: E402
 from filiera.platform.console import gettext as _  # noqa: E402
@@ -148,6 +148,16 @@ def erase_person(*, slug: str, person: str, is_sure: bool) -> int:
             say(str(refusal))
             return 1
     print(orjson.dumps(done.manifest, option=orjson.OPT_INDENT_2).decode())
+    return 0
+
+
+def show_retention(*, slug: str) -> int:
+    """Print the terms of a brand and what went by them, as JSON. Returns the exit code."""
+    brand = _brand(slug)
+    if brand is None:
+        return 1
+    with brand_scope.use(brand.id):
+        print(orjson.dumps(retention.report(), option=orjson.OPT_INDENT_2).decode())
     return 0
 
 

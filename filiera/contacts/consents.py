@@ -140,6 +140,16 @@ def keys_of(contact_ids: Iterable[UUID]) -> set[str]:
     )
 
 
+def keys_of_others(contact_ids: Iterable[UUID], keys: Iterable[str]) -> set[str]:
+    """Return which of these numbers and addresses somebody else has too."""
+    ids, wanted = list(contact_ids), list(keys)
+    numbers = ContactPhone.objects.filter(phone_e164__in=wanted).exclude(contact_id__in=ids)
+    addresses = Contact.objects.filter(email_norm__in=wanted).exclude(id__in=ids)
+    return set(
+        numbers.values_list("phone_e164", flat=True).union(addresses.values_list("email_norm", flat=True))
+    )
+
+
 @transaction.atomic
 def withdraw(
     contact: Contact,

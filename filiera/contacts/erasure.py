@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 from psycopg import sql
 
-from filiera.contacts import queries, subject, suppressions
+from filiera.contacts import consents, queries, subject, suppressions
 from filiera.contacts.models import Contact, Erasure, Suppression
 from filiera.contacts.subject import Subject
 from filiera.identity import audit
@@ -104,6 +104,30 @@ def erase(*, contact_id: UUID, now: datetime, user_id: UUID | None = None) -> Er
     )
     live.announce("leads", "calls", "board")
     return erasure
+
+
+def forget(contact_ids: Sequence[UUID], *, now: datetime) -> int:
+    """Take the identity out of the rows of these people, whose term is over, in one set; returns how many they were.
+
+    Nobody opposed, so nothing is suppressed; lines about work have terms of their own.
+    """
+    keys = consents.keys_of(contact_ids)
+    shared = consents.keys_of_others(contact_ids, keys)
+    own = sorted(keys - shared)
+    people = Subject(
+        ids=tuple(contact_ids),
+        emails=tuple(key for key in own if "@" in key),
+        numbers=tuple(key for key in own if "@" not in key),
+        strong=(),
+        names=(),
+        parts=(),
+    )
+    with actor.acting(actor.Actor(actor.MACHINE, "retention")):
+        subjects = _ids_of_rows(people)
+        for one in holdings.all_of_them():
+            _erase_rows(one, people, now)
+        audit.mask(subjects=sorted(set(subjects)), texts=own, reason="retention")
+    return len(contact_ids)
 
 
 def _count(one: Holding, person: Subject) -> int:

@@ -62,6 +62,7 @@ def register() -> None:
         ),
     )
     holdings.about_nobody(
+        contacts_retentionpolicy="rules of the brand",
         contacts_suppression="keyed hashes: kept so that nobody comes back",
         identity_apikey="keys of programs",
         identity_userrole="roles of colleagues",

@@ -263,3 +263,28 @@ class Erasure(BrandRow):
 
     class Meta:
         indexes = [models.Index(fields=["brand_id", "contact", "-at"], name="erasure_by_contact")]
+
+
+class RetentionPolicy(BrandRow):
+    """How long a brand keeps a class of data, when not as long as by default, with the reason (GD-31)."""
+
+    class DataClass(models.TextChoices):
+        REQUESTS = "requests", _("Richieste come sono arrivate")
+        PROVIDER_MESSAGES = "provider_messages", _("Messaggi dei fornitori")
+        EMAILS = "emails", _("E-mail mandate")
+        ENQUIRIES = "enquiries", _("Contatti senza vendita")
+        MARKETING = "marketing", _("Permessi per promozioni")
+        PROFILING = "profiling", _("Permessi per profilazione")
+
+    data_class = models.CharField(max_length=20, choices=DataClass)
+    months = models.IntegerField()
+    reason = models.TextField()
+    owner = models.CharField(max_length=255)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "data_class"], name="retention_once"),
+            models.CheckConstraint(condition=models.Q(months__range=(1, 240)), name="retention_is_sane"),
+            models.CheckConstraint(condition=~models.Q(reason=""), name="retention_has_a_reason"),
+        ]

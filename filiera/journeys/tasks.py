@@ -9,9 +9,10 @@ from django.db import OperationalError
 from django.utils import timezone
 from procrastinate import RetryStrategy
 
-from filiera.journeys import steps
+from filiera.identity.models import Brand
+from filiera.journeys import retention, steps
 from filiera.platform import brand_scope
-from filiera.platform.jobs import STEPS, task
+from filiera.platform.jobs import STEPS, app, task
 from filiera.platform.models import Event
 
 log = logging.getLogger("filiera.journeys")
@@ -59,3 +60,11 @@ def defer_steps(events: Sequence[Event]) -> None:
     for start in range(0, len(events), STEPS_A_JOB):
         together = events[start : start + STEPS_A_JOB]
         take_steps.defer(brand_id=str(together[0].brand_id), event_ids=[str(event.id) for event in together])
+
+
+@app.periodic(cron="27 2 * * *")
+@task(name="journeys.let_go", queueing_lock="journeys.let_go")
+def let_go(timestamp: int) -> None:
+    """Let go, in every brand, what was kept long enough, before the night's backup is made."""
+    for brand_id in Brand.objects.order_by("created_at").values_list("id", flat=True):
+        retention.run(brand_id, now=timezone.now())
