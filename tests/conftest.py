@@ -66,6 +66,12 @@ def quick_passwords(settings: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
+def unlimited(settings: Any) -> None:
+    """Let tests ask as often as they like; the limits are proven in tests/security/test_walls.py."""
+    settings.API_LIMIT_PER_MIN = settings.SIGN_IN_LIMIT_PER_MIN = 0
+
+
+@pytest.fixture(autouse=True)
 def own_files(settings: Any, tmp_path: Path) -> None:
     """Let what a test writes under the home land in its own folder."""
     settings.FILIERA_HOME = tmp_path

@@ -11,12 +11,6 @@ from tests.security.world import World, fill
 FOREIGN, OWN = ("vgqmark", "+393510007740"), ("qdqmark", "+393510004127")
 
 
-@pytest.fixture(autouse=True)
-def unlimited(settings: Any) -> None:
-    """Let the generated tests ask as often as they like; test_walls.py has limits of its own."""
-    settings.API_LIMIT_PER_MIN = settings.SIGN_IN_LIMIT_PER_MIN = 0
-
-
 @pytest.fixture
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the moment, so that pages differ only where their rows do."""
