@@ -23,6 +23,9 @@ os.environ |= {
     "FILIERA_HOME": str(test_database.HOME),
     "FILIERA_SMTP_HOST": "",
     "FILIERA_DRY_RUN": "0",
+    # Tests knock often, and from inside an open scope; those of the walls themselves set limits.
+    "FILIERA_API_LIMIT_PER_MIN": "0",
+    "FILIERA_SIGN_IN_LIMIT_PER_MIN": "0",
     "DJANGO_SETTINGS_MODULE": "filiera.settings",
 }
 django.setup()
