@@ -23,7 +23,7 @@ os.environ |= {
     "FILIERA_HOME": str(test_database.HOME),
     "FILIERA_SMTP_HOST": "",
     "FILIERA_DRY_RUN": "0",
-    # Tests knock often, and from inside an open scope; those of the walls themselves set limits.
+    # Tests and the servers they start knock often; the limits are tried in tests/security/test_walls.py.
     "FILIERA_API_LIMIT_PER_MIN": "0",
     "FILIERA_SIGN_IN_LIMIT_PER_MIN": "0",
     "DJANGO_SETTINGS_MODULE": "filiera.settings",
@@ -66,12 +66,6 @@ def django_db_setup() -> None:
 def quick_passwords(settings: Any) -> None:
     """Hash passwords cheaply: what bcrypt costs is measured elsewhere."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture(autouse=True)
-def unlimited(settings: Any) -> None:
-    """Let tests ask as often as they like; the limits are proven in tests/security/test_walls.py."""
-    settings.API_LIMIT_PER_MIN = settings.SIGN_IN_LIMIT_PER_MIN = 0
 
 
 @pytest.fixture(autouse=True)
