@@ -61,6 +61,10 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "titolare": (User,),
     "user": (User,),
     "user_id": (User,),
+    "actor_user_id": (User,),
+    "person": (User,),
+    "entity_id": (Contact,),
+    "subject": (Contact,),
 }
 # Names in addresses, forms and queries that are no ids, with a value that lets the view go on.
 PLAIN: dict[str, str] = {

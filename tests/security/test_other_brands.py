@@ -127,12 +127,13 @@ def test_what_carl_sees_does_not_depend_on_another_brand(
     """Lists, counts, searches, figures, boards and exports are the same before and after Vegliasì has its rows."""
     wanted = [route for route in (*pages(), *operations()) if route.method == "GET"]
     questions = [values_of(own), {**values_of(own), "q": "vgqmark", "view": "dead", "format": "csv"}]
-    before = [told(ask(carl, route, values)) for route in wanted for values in questions]
+    # Undone, because taking a file away is a line of the record, which some of them show.
+    before = [told(_asked(carl, route, values, None)[0]) for route in wanted for values in questions]
     foreign = request.getfixturevalue("foreign")
     asked = [(route, values) for route in wanted for values in questions]
     wrong = []
     for (route, values), seen in zip(asked, before, strict=True):
-        answer = ask(carl, route, values)
+        answer, _changed = _asked(carl, route, values, None)
         if told(answer) != seen:
             wrong.append(f"{route}: {_difference(told(answer), seen)}")
         if values["q"] == "" and foreign.mark in f"{answer.content!r} {answer.headers}":
