@@ -2,16 +2,14 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from filiera.identity import queries, sessions
-from filiera.identity.models import Role, User, UserProfile, UserRole
+from filiera.identity import people, queries, sessions
+from filiera.identity.models import User, UserProfile
 from filiera.identity.permissions import Principal
-from filiera.platform import brand_scope
-from filiera.platform.refusals import Invalid, Refused
+from filiera.platform.refusals import Invalid
 
 LANGUAGES = {"it": "it_IT", "en": "en_US"}
 PROFILE = (
@@ -28,11 +26,6 @@ PROFILE = (
     *("billing_address", "shipping_address", "timezone"),
 )
 ADDRESS = ("street", "city", "zip", "province", "country")
-ADMINISTRATORS = (Role.ADMIN, Role.SUPER_ADMIN)
-
-
-class LastAdministrator(Refused):
-    code = "LAST_ADMIN"
 
 
 def told_of(user: User, principal: Principal | None) -> dict[str, Any]:
@@ -87,23 +80,13 @@ def change_profile(*, user: User, name: str | None = None, changes: dict[str, An
 def leave(*, user: User, password: str, now: datetime) -> None:
     """Close the account of who asks, with the password; the data goes after the days of grace (IDN-35).
 
-    Raises Invalid for a wrong password, LastAdministrator when a brand would have nobody left (IDN-37).
+    Raises Invalid for a wrong password, people.LastAdministrator when a brand would have nobody left (IDN-37).
     """
     if not user.check_password(password):
         raise Invalid(
             _("Alcuni campi non vanno bene."), details={"password": [_("La password non è questa.")]}
         )
-    for brand_id, roles in queries.roles_of(user.id).items():
-        if set(roles) & set(ADMINISTRATORS) and not _has_other_administrator(brand_id, user):
-            raise LastAdministrator(
-                _("Sei l’unico amministratore di un marchio: prima danne il compito a qualcun altro.")
-            )
+    people.keep_administrators_without(user)
     user.is_active, user.deleted_at = False, now
     user.save(update_fields=["is_active", "deleted_at", "updated_at"])
     sessions.end_all(user=user, now=now, reason="account closed")
-
-
-def _has_other_administrator(brand_id: UUID, user: User) -> bool:
-    with brand_scope.use(brand_id):
-        others = UserRole.objects.filter(role__in=ADMINISTRATORS, user__is_active=True).exclude(user=user)
-        return others.exists()

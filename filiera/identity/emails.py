@@ -16,6 +16,8 @@ from filiera.identity.models import OutgoingEmail
 from filiera.platform import brand_scope, bulk
 from filiera.platform.ids import new_id
 
+INVITATION = "identity.invitation"
+"""A letter that holds a secret: its text is not kept once it left."""
 BATCH = 50
 LEASE = timedelta(minutes=5)
 MOST_ATTEMPTS = 8
@@ -102,7 +104,10 @@ def sent(letter: OutgoingEmail, *, now: datetime) -> None:
     """Note that a message left."""
     with brand_scope.use(letter.brand_id):
         OutgoingEmail.objects.filter(id=letter.id).update(
-            status=OutgoingEmail.Status.SENT, sent_at=now, last_error=""
+            status=OutgoingEmail.Status.SENT,
+            sent_at=now,
+            last_error="",
+            body_text="" if letter.kind == INVITATION else letter.body_text,
         )
 
 

@@ -40,7 +40,9 @@ class Brand(models.Model):
     @property
     def role_grants(self) -> dict[str, list[str]]:
         """Return what this brand grants beyond the matrix, by role; who granted it and when stands beside it."""
-        return {role: list(granted) for role, granted in self.settings.get("role_grants", {}).items()}
+        return {
+            role: list(granted) for role, granted in self.settings.get("role_grants", {}).items() if granted
+        }
 
 
 class Role(models.TextChoices):
@@ -171,11 +173,57 @@ class UserRole(BrandRow):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
     role = models.CharField(max_length=20, choices=Role)
+    # Nobody where an operator or the opening of the brand gave it.
+    granted_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["brand_id", "user", "role"], name="user_role_once")]
         indexes = [models.Index(fields=["user"], name="user_role_by_user")]
+
+
+class Invitation(BrandRow):
+    """A link that went to an e-mail: who opens it within a week works in the brand with these roles.
+
+    The account is made, or found, when it is accepted: until then nobody learns whether the e-mail has one.
+    """
+
+    email = models.EmailField(max_length=255)
+    roles = models.JSONField(default=list)
+    token_hash = models.CharField(max_length=64)
+    invited_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "token_hash"], name="invitation_by_token"),
+            # Another invitation of the same e-mail takes the place of the one that waits.
+            models.UniqueConstraint(
+                fields=["brand_id", "email"],
+                name="invitation_waiting_once",
+                condition=models.Q(accepted_at__isnull=True),
+            ),
+        ]
+
+
+class ClosedAccess(BrandRow):
+    """Who may not come in for now, with the roles they get back when they may again."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+    roles = models.JSONField(default=list)
+    closed_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    closed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["brand_id", "user"], name="access_closed_once")]
 
 
 class LoginAttempt(models.Model):

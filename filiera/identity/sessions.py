@@ -160,15 +160,24 @@ def devices_of(user: User, *, now: datetime) -> list[Session]:
     return list(_living(now).filter(user=user).order_by("-last_seen_at", "-created_at"))
 
 
+def count_in(user: User, brand: Brand, *, now: datetime) -> int:
+    """Return how many living sessions of a person work in a brand."""
+    return _living(now).filter(user=user, working_brand=brand).count()
+
+
 def end(session_id: UUID, *, user: User, now: datetime, reason: str = "signed out") -> None:
     """End one session of a person. Raises Missing when it is not theirs or is over."""
     if not _end(_living(now).filter(pk=session_id, user=user), reason, now):
         raise Missing(_("Questa sessione non c’è, o è già finita."))
 
 
-def end_all(*, user: User, now: datetime, reason: str, but: UUID | None = None) -> int:
-    """End every session of a person, `but` one perhaps; return how many ended."""
+def end_all(
+    *, user: User, now: datetime, reason: str, but: UUID | None = None, in_brand: UUID | None = None
+) -> int:
+    """End every session of a person, `but` one perhaps, or only those at work in a brand; return how many ended."""
     wanted = _living(now).filter(user=user)
+    if in_brand is not None:
+        wanted = wanted.filter(models.Q(working_brand=in_brand) | models.Q(working_brand=None))
     return _end(wanted.exclude(pk=but) if but else wanted, reason, now)
 
 

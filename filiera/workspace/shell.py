@@ -24,6 +24,7 @@ NEEDS = {
     "figures": "view_routing",
     "sources": "manage_intake",
     "inbound": "manage_intake",
+    "people": "manage_users",
     "system": "system_settings",
     "api-keys": "system_settings",
 }
@@ -191,6 +192,7 @@ class Shell:
                     tone="bad",
                     count_label=_("da recuperare:"),
                 ),
+                _item("people", _("Utenti"), "shield-check", "u"),
                 _item("system", _("Sistema"), "server", "s"),
                 *(
                     [_item("audit", _("Registro"), "history", "r")]

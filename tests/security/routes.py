@@ -18,7 +18,7 @@ from django.utils.datastructures import MultiValueDict
 from filiera.api_urls import api
 from filiera.capture.models import MarketingSource, Source, Submission
 from filiera.contacts.models import Contact, DuplicateSuggestion
-from filiera.identity.models import ApiKey, Brand, Session, User, VaultKey
+from filiera.identity.models import ApiKey, Brand, Invitation, Session, User, VaultKey
 from filiera.pipeline.models import Activity, Deal, Stage
 from filiera.routing.models import Agent, Connection, Decision, Process
 from tests.security.world import World
@@ -30,6 +30,7 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "activity_id": (Activity,),
     "agent_id": (Agent,),
     "brand": (Brand,),
+    "brand_id": (Brand,),
     "connection_id": (Connection,),
     "contact_id": (Contact,),
     "deal": (Deal,),
@@ -38,6 +39,7 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "fonte": (MarketingSource,),
     "Fonte": (MarketingSource,),
     "id": (Submission,),
+    "invitation_id": (Invitation,),
     "job_id": (JOB,),
     "key_id": (VaultKey, ApiKey),
     "lead": (Contact,),

@@ -27,6 +27,20 @@ OWN = ""
 """One's own account, choices and session; the first page, and pages that only lead on to others."""
 
 DEMANDS: dict[str, tuple[str, ...]] = {
+    "manage_users": (
+        "GET /utenti",
+        "POST /utenti/invita",
+        "POST /utenti/inviti/<uuid:invitation_id>/ritira",
+        "POST /utenti/permessi",
+        "GET /utenti/<uuid:user_id>",
+        "POST /utenti/<uuid:user_id>/ruoli",
+        "POST /utenti/<uuid:user_id>/accesso",
+        "POST /utenti/<uuid:user_id>/sessioni",
+        "GET /api/v1/admin/users",
+        "POST /api/v1/admin/users",
+        "PATCH /api/v1/admin/users/<user_id>",
+        "POST /api/v1/admin/users/<user_id>/roles",
+    ),
     "create_lead": (
         "POST /api/leads",
         "GET /leads/new",
@@ -157,6 +171,7 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "GET /system",
         "POST /system/steps/retry",
         "POST /system/jobs/<int:job_id>/retry",
+        "PATCH /api/v1/brands/<brand_id>",
         "GET /api/v1/api-keys",
         "POST /api/v1/api-keys",
         "PATCH /api/v1/api-keys/<key_id>",
@@ -210,6 +225,8 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "POST /me/availability",
         "POST /api/auth/logout",
         "POST /api/v1/auth/logout",
+        "GET /api/v1/brands",
+        "POST /api/v1/brands/select",
         "GET /api/v1/users/me",
         "PATCH /api/v1/users/me",
         "DELETE /api/v1/users/me",

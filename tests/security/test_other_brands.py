@@ -40,6 +40,7 @@ PUBLIC = {
     "/api/v1/auth/refresh",
     "/l/<str:source_name>",
     "/permessi/<str:token>",
+    "/invito/<str:token>",
     "/l/<str:source_name>/ricevuta",
     "/api/v1/openapi.json",
 }

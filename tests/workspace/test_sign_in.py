@@ -12,7 +12,19 @@ from filiera.identity.models import LoginAttempt, User
 from tests.workspace.seed import PASSWORD
 
 # Doors that are open on purpose: what answers programs has its own keys, and signing in must be reachable.
-OPEN = ("login", "login/language", "logout", "health", "api/", "webhook", "metrics", "l/", "sdk/")
+OPEN = (
+    "login",
+    "login/language",
+    "logout",
+    "health",
+    "api/",
+    "webhook",
+    "metrics",
+    "l/",
+    "sdk/",
+    "permessi/",
+    "invito/",
+)
 
 
 @pytest.fixture
