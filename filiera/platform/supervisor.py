@@ -88,8 +88,10 @@ def end_with_supervisor() -> None:
 def end_with_parent(parent: int) -> None:
     """Ask the kernel to end this process when its parent dies, where it can: nobody stays behind to hold a port.
 
-    Raises SystemExit when the process `parent` is our parent no more: it died before we could ask.
+    Called before this process has handlers of its own: one that was forked still has those of its parent, which would
+    swallow the signal. Raises SystemExit when the process `parent` is our parent no more: it died before we could ask.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:

@@ -93,3 +93,19 @@ def test_a_process_whose_parent_died_before_it_could_ask_ends_by_itself(parent: 
 
     assert (done.stdout == "lives\n") is lives
     assert (done.returncode == 0) is lives
+
+
+def test_a_forked_process_does_not_swallow_the_signal_with_its_parents_handler() -> None:
+    code = """
+import os, signal
+from filiera.platform import supervisor
+signal.signal(signal.SIGTERM, lambda *_: None)
+if not (child := os.fork()):
+    supervisor.end_with_parent(os.getppid())
+    os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+
+    assert int(done.stdout) == -signal.SIGTERM
