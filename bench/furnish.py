@@ -17,13 +17,14 @@ from django.utils import timezone  # noqa: E402
 from bench.furnish_keys import CLOUDTALK_KEY, KEY, WEBHOOK_TOKEN  # noqa: E402
 from filiera.capture import rules  # noqa: E402
 from filiera.capture.models import MarketingSource, Source  # noqa: E402
-from filiera.identity import sessions, vault  # noqa: E402
+from filiera.identity import second_factor, sessions, vault  # noqa: E402
 from filiera.identity.models import Brand, Role, Session, User, UserRole  # noqa: E402
 from filiera.pipeline import commands as pipeline  # noqa: E402
 from filiera.platform import brand_scope, circuit  # noqa: E402
 from filiera.routing.models import Agent, Connection  # noqa: E402
 
 NO_LIMIT = 100_000_000
+SECOND_FACTOR = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
 def main(options: dict[str, Any]) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def main(options: dict[str, Any]) -> dict[str, Any]:
     slug = options.get("brand", "banco")
     brand = Brand.objects.create(name=slug.title(), slug=slug)
     owner = User.objects.create_user(f"ada@{slug}.example", name="Ada Fontanive")
+    second_factor.turn_on(owner, secret=SECOND_FACTOR)
     with brand_scope.use(brand.id):
         pipeline.set_up_brand()
         UserRole.objects.create(user=owner, role=Role.ADMIN)

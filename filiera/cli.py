@@ -69,6 +69,17 @@ def _demo(options: argparse.Namespace) -> None:
     demo.run(traffic=options.traffic)
 
 
+def _code(options: argparse.Namespace) -> int:
+    from filiera.identity import totp
+
+    try:
+        say(totp.code_now(options.secret))
+    except ValueError:
+        say(_("Questa non è la chiave di un secondo passaggio."))
+        return 2
+    return 0
+
+
 def _backup(options: argparse.Namespace) -> None:
     backup.run_backup(options.folder)
 
@@ -160,6 +171,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--traffic", action="store_true", help=_("con un flusso continuo di contatti inventati")
     )
+    code = command("code", _code, _("dice il codice di un secondo passaggio, come l’app di verifica"))
+    code.add_argument("secret", help=_("la chiave, in base 32"))
     backup_ = command("backup", _backup, _("salva una copia cifrata del database"))
     backup_.add_argument("--folder", type=Path, help=_("dove (di norma la cartella backups dei dati)"))
     restore = command("restore", _restore, _("rimette una copia in un’installazione vuota"))

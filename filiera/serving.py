@@ -118,7 +118,8 @@ def migrate(*, verbosity: int = 1) -> None:
 
 def _digest_of_migrations() -> str:
     """Return a name for all migrations of this version, ours and those of the packages that have some."""
-    digest = hashlib.sha256("".join(metadata.version(name) for name in ("django", "procrastinate")).encode())
+    packages = ("django", "django-allauth", "procrastinate")
+    digest = hashlib.sha256("".join(metadata.version(name) for name in packages).encode())
     for migration in sorted(Path(__file__).parent.glob("*/migrations/*.py")):
         digest.update(f"{migration.parent.parent.name}/{migration.name}\0".encode() + migration.read_bytes())
     return f"filiera migrations {digest.hexdigest()}"

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -105,6 +106,8 @@ def _template_name() -> str:
         digest.update(migration.read_bytes())
     for name in ("migration_operations.py", "database.py"):
         digest.update((ROOT / "filiera/platform" / name).read_bytes())
+    for package in ("django-allauth", "procrastinate"):
+        digest.update(metadata.version(package).encode())
     return f"template_{digest.hexdigest()[:16]}"
 
 

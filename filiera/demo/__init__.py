@@ -114,6 +114,12 @@ def _tell(facts: dict[str, Any], path: Path) -> None:
     say(_("La dimostrazione è pronta: %(url)s") % {"url": facts["base_url"]})
     for user in facts["users"]:
         say(f"  {user['email']:<32} {user['password']:<18} {user['role']:<6} {user['brand']}")
+    for email, secret in {user["email"]: user.get("totp_secret", "") for user in facts["users"]}.items():
+        if secret:
+            say(
+                _("Il secondo passaggio di %(email)s: .venv/bin/filiera code %(secret)s")
+                % {"email": email, "secret": secret}
+            )
     for brand in facts["brands"]:
         say(
             _("Modulo pubblico di %(brand)s: %(url)s") % {"brand": brand["name"], "url": brand["landing_url"]}

@@ -5,6 +5,7 @@ Runs as a process of its own, because Django needs the database that the caller 
 Passwords and keys are derived from the installation's secret key, so that a second start tells the same ones.
 """
 
+import base64
 import hashlib
 import hmac
 import json
@@ -25,6 +26,7 @@ from filiera.capture import commands as capture  # noqa: E402
 from filiera.capture import rules  # noqa: E402
 from filiera.capture.models import MarketingSource, Source  # noqa: E402
 from filiera.demo.cast import BRANDS, MARKETING_SOURCES, OWNER, SOURCES, DemoBrand, DemoSource  # noqa: E402
+from filiera.identity import second_factor  # noqa: E402
 from filiera.identity.models import Brand, Role, User, UserRole  # noqa: E402
 from filiera.journeys import openings  # noqa: E402
 from filiera.platform import actor, brand_scope  # noqa: E402
@@ -127,7 +129,18 @@ def _role(user: User, role: str) -> None:
 
 
 def _signs_in(user: User, role: str, brand: Brand) -> dict[str, str]:
-    return {"email": user.email, "password": _password(user.email), "role": role, "brand": brand.slug}
+    told = {"email": user.email, "password": _password(user.email), "role": role, "brand": brand.slug}
+    if second_factor.is_required_of([role]):
+        told["totp_secret"] = _totp_secret(user)
+    return told
+
+
+def _totp_secret(user: User) -> str:
+    """Return the secret of a person's second factor, turned on at the first start."""
+    secret = base64.b32encode(bytes.fromhex(_key(f"second factor:{user.email}"))).decode()
+    if not second_factor.is_on(user):
+        second_factor.turn_on(user, secret=secret)
+    return secret
 
 
 def _source(door: DemoSource, cast: DemoBrand, base_url: str, owner: User) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Signing in and one's own account, over HTTP (identity.md 3)."""
 
+from contextlib import AbstractContextManager
 from typing import Annotated, Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from ninja import Field, Router, Schema, Status
 from ninja.utils import check_csrf
 from pydantic import AfterValidator
 
-from filiera.identity import accounts, commands, sessions, tokens
+from filiera.identity import accounts, commands, queries, second_factor, sessions, tokens
 from filiera.identity.models import Session, User
 from filiera.platform.api import historic_failure, ok
 from filiera.platform.refusals import Forbidden, Refused
@@ -44,9 +45,13 @@ Text = Annotated[str, AfterValidator(_storable)]
 Secret = Annotated[Text, Field(min_length=1, max_length=4096)]
 
 
+Email = Annotated[Text, Field(max_length=255)]
+
+
 class Credentials(Schema):
-    email: Annotated[Text, Field(max_length=255)]
+    email: Email
     password: Secret
+    totp: Annotated[Text, Field(max_length=20)] = ""
 
 
 class RefreshToken(Schema):
@@ -58,7 +63,11 @@ def login(request: HttpRequest, given: Credentials) -> Any:
     """Return an access token for 15 minutes and a refresh token for 7 days."""
     now = timezone.now()
     user = commands.sign_in(
-        email=given.email, password=given.password, ip_address=sessions.address_of(request), now=now
+        email=given.email,
+        password=given.password,
+        code=given.totp,
+        ip_address=sessions.address_of(request),
+        now=now,
     )
     opened = sessions.open_session(
         user=user,
@@ -82,6 +91,92 @@ def logout(request: HttpRequest) -> HttpResponse:
     answer = HttpResponse(status=204)
     sessions.leave(request, answer, now=timezone.now())
     return answer
+
+
+class Registration(Schema):
+    email: Email
+    password: Secret
+    first_name: Annotated[Text, Field(max_length=100)] = ""
+    last_name: Annotated[Text, Field(max_length=100)] = ""
+
+
+class OnlyEmail(Schema):
+    email: Email
+
+
+class OnlyToken(Schema):
+    token: Annotated[Text, Field(max_length=255)]
+
+
+class NewPassword(OnlyToken):
+    password: Secret
+
+
+class OnlyCode(Schema):
+    code: Annotated[Text, Field(max_length=20)]
+
+
+@router.post("/auth/register", auth=None, response={201: dict[str, Any]})
+def register(request: HttpRequest, given: Registration) -> Any:
+    """Open an account; it signs in once its address is proven, and may do nothing before somebody gives it a role."""
+    user = accounts.register(**given.dict(), language=request.LANGUAGE_CODE or "it", now=timezone.now())
+    return Status(201, ok(request, {"id": str(user.id), "email": user.email, "name": user.name}))
+
+
+@router.post("/auth/verify-email", auth=None)
+def verify_email(request: HttpRequest, given: OnlyToken) -> Any:
+    """Prove the address with the token that was sent to it."""
+    user = accounts.verify_email(token=given.token, now=timezone.now())
+    return ok(request, {"email": user.email, "email_verified": True})
+
+
+@router.post("/auth/forgot-password", auth=None, response={202: dict[str, Any]})
+def forgot_password(request: HttpRequest, given: OnlyEmail) -> Any:
+    """Have a letter sent, if the address has an account; the answer is the same for all."""
+    accounts.ask_for_reset(email=given.email)
+    return Status(202, ok(request, {}))
+
+
+@router.post("/auth/reset-password", auth=None)
+def reset_password(request: HttpRequest, given: NewPassword) -> Any:
+    """Replace the password with the token of the letter; every session of the person ends."""
+    accounts.reset_password(token=given.token, password=given.password, now=timezone.now())
+    return ok(request, {})
+
+
+@router.post("/auth/mfa/setup", auth=signed_in)
+def set_up_second_factor(request: HttpRequest) -> Any:
+    """Begin with the second factor: its secret, for an app that makes codes."""
+    setup = second_factor.set_up(_user(request))
+    return _without_store(request, {"secret": setup.secret, "otpauth_url": setup.url, "qr_svg": setup.svg})
+
+
+@router.post("/auth/mfa/enable", auth=signed_in)
+def enable_second_factor(request: HttpRequest, given: OnlyCode) -> Any:
+    """Turn the second factor on with a first code; the recovery codes are told in this answer only."""
+    with _counting_codes(request):
+        codes = second_factor.enable(_user(request), code=given.code, now=timezone.now())
+    return _without_store(request, {"mfa_enabled": True, "backup_codes": codes})
+
+
+@router.post("/auth/mfa/disable", auth=signed_in)
+def disable_second_factor(request: HttpRequest, given: OnlyCode) -> Any:
+    """Turn the second factor off, where no role asks for it."""
+    user = _user(request)
+    roles = [role for own in queries.roles_of(user.id).values() for role in own]
+    with _counting_codes(request):
+        second_factor.disable(
+            user, code=given.code, is_required=second_factor.is_required_of(roles), now=timezone.now()
+        )
+    return ok(request, {"mfa_enabled": False})
+
+
+@router.post("/auth/mfa/backup-codes", auth=signed_in)
+def renew_backup_codes(request: HttpRequest, given: OnlyCode) -> Any:
+    """Return new recovery codes, in this answer only; the old ones are void."""
+    with _counting_codes(request):
+        codes = second_factor.renew_recovery_codes(_user(request), code=given.code, now=timezone.now())
+    return _without_store(request, {"backup_codes": codes})
 
 
 # The person who asks
@@ -210,7 +305,11 @@ def browser_login(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     try:
         user = commands.sign_in(
-            email=given.email, password=given.password, ip_address=sessions.address_of(request), now=now
+            email=given.email,
+            password=given.password,
+            code=given.totp,
+            ip_address=sessions.address_of(request),
+            now=now,
         )
     except commands.WrongCredentials as refusal:
         return historic_failure(code=refusal.code, message=_("Credenziali non valide"), status=refusal.status)
@@ -247,6 +346,12 @@ def _me(request: HttpRequest) -> dict[str, Any]:
 def _user(request: HttpRequest) -> User:
     assert isinstance(request.user, User)
     return request.user
+
+
+def _counting_codes(request: HttpRequest) -> AbstractContextManager[None]:
+    return commands.counting_codes(
+        _user(request), ip_address=sessions.address_of(request), now=timezone.now()
+    )
 
 
 def _session(request: HttpRequest) -> Session:

@@ -67,6 +67,11 @@ def not_signed_in(*, email: str, reason: str) -> None:
     _tell(AuditEntry.Action.LOGIN_FAILED, "users", user_id, detail, person=user_id)
 
 
+def secured(user: User, action: str) -> None:
+    """Record what a person did to the safety of their own account; each brand of theirs hears of it."""
+    _tell(action, "users", user.id, None, person=user.id)
+
+
 def mask(
     *, subjects: Sequence[UUID], people: Sequence[UUID] = (), texts: Sequence[str] = (), reason: str
 ) -> int:

@@ -1,18 +1,27 @@
 """The verbs of identity: signing in, with a door that closes after too many failures."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import make_password
+from django.core import signing
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from filiera.identity import audit
+from filiera.identity import audit, second_factor
 from filiera.identity.models import LoginAttempt, User
 from filiera.platform.refusals import Refused
 
 WINDOW = timedelta(minutes=15)
 MOST_PER_EMAIL = 5
 MOST_PER_ADDRESS = 20
+_STEP_SALT = "filiera second step"
+SECOND_STEP_WITHIN = timedelta(minutes=5)
+# Tries that say nothing about a wrong password or code: they do not close the door.
+_NO_FAILURES = ("too many attempts", "second factor asked", "email not verified", "account disabled")
+_ONLY_ASKED = ("second factor asked", "email not verified")
 
 
 class TooManyAttempts(Refused):
@@ -32,39 +41,116 @@ class AccountDisabled(Refused):
     status = 403
 
 
-def sign_in(*, email: str, password: str, ip_address: str | None, now: datetime) -> User:
+class EmailNotVerified(Refused):
+    code = "EMAIL_NOT_VERIFIED"
+    status = 403
+
+
+class SecondFactorAsked(Refused):
+    """The password is right, and a code is asked for. `step` takes the place of the password, for five minutes."""
+
+    code = "MFA_REQUIRED"
+    status = 401
+
+    def __init__(self, message: str, *, step: str) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+class WrongCode(WrongCredentials):
+    """The code of the second factor is wrong or was used."""
+
+
+def sign_in(*, email: str, password: str, ip_address: str | None, now: datetime, code: str = "") -> User:
     """Return the person these credentials belong to; every try is kept.
 
     Raises WrongCredentials, or TooManyAttempts after 5 failures of an e-mail or 20 of an address in 15 minutes
-    (IDN-27), or AccountDisabled. Whether an e-mail has an account is never told: both look the same and take the same
-    work. The door is closed also to the right password, so that a list of passwords cannot be tried to its end.
+    (IDN-27). Whether an e-mail has an account is never told: both look the same and take the same work. The door is
+    closed also to the right password, so that a list of passwords cannot be tried to its end. To who knows the
+    password it may say AccountDisabled, EmailNotVerified or SecondFactorAsked, which `code` answers.
     """
     email = email.strip().lower()
+    failures = _open_door(email, ip_address, now)
+    user = _with_password(email, password)
+    if user is None:
+        _keep(email, ip_address, now, reason="wrong credentials")
+        raise WrongCredentials(_left(failures))
+    if not user.is_active:
+        _keep(email, ip_address, now, reason="account disabled")
+        raise AccountDisabled(_("Questo account è chiuso. Chiedi a chi amministra il tuo marchio."))
+    if EmailAddress.objects.filter(user=user, email=user.email, verified=False).exists():
+        _keep(email, ip_address, now, reason="email not verified")
+        raise EmailNotVerified(
+            _("Prima conferma il tuo indirizzo: ti abbiamo scritto un’e-mail con il link.")
+        )
+    if second_factor.is_on(user):
+        if not code:
+            _keep(email, ip_address, now, reason="second factor asked")
+            raise SecondFactorAsked(
+                _("Serve il codice della tua app di verifica."),
+                step=signing.dumps(str(user.pk), salt=_STEP_SALT),
+            )
+        _check_code(user, code, failures, ip_address, now)
+    _keep(email, ip_address, now, reason="")
+    return user
+
+
+def second_step(*, step: str, code: str, ip_address: str | None, now: datetime) -> User:
+    """Return the person whose password was right a moment ago and whose code is right now.
+
+    Raises WrongCredentials when that moment is longer than five minutes ago, WrongCode, TooManyAttempts.
+    """
+    try:
+        user_id = signing.loads(step, salt=_STEP_SALT, max_age=SECOND_STEP_WITHIN)
+    except signing.BadSignature as error:
+        raise WrongCredentials(_("È passato troppo tempo: ricomincia da e-mail e password.")) from error
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        raise WrongCredentials(_("È passato troppo tempo: ricomincia da e-mail e password."))
+    failures = _open_door(user.email, ip_address, now)
+    _check_code(user, code, failures, ip_address, now)
+    _keep(user.email, ip_address, now, reason="")
+    return user
+
+
+@contextmanager
+def counting_codes(user: User, *, ip_address: str | None, now: datetime) -> Iterator[None]:
+    """Count wrong codes of who is signed in with the failures of their e-mail. Raises TooManyAttempts."""
+    _open_door(user.email, ip_address, now)
+    try:
+        yield
+    except second_factor.WrongCode:
+        _keep(user.email, ip_address, now, reason="wrong code")
+        raise
+
+
+def _open_door(email: str, ip_address: str | None, now: datetime) -> int:
+    """Return the failures of an e-mail so far. Raises TooManyAttempts."""
     failures = _failures(email, now)
     if failures >= MOST_PER_EMAIL or _failures_of_address(ip_address, now) >= MOST_PER_ADDRESS:
         _keep(email, ip_address, now, reason="too many attempts")
         raise TooManyAttempts(
             _("Troppi tentativi. Facciamo una pausa di 15 minuti: il tuo account è al sicuro.")
         )
-    user = _with_password(email, password)
-    if user is None:
-        _keep(email, ip_address, now, reason="wrong credentials")
-        left = MOST_PER_EMAIL - failures - 1
-        if not left:
-            raise WrongCredentials(_("Ora c’è una pausa di 15 minuti."))
-        raise WrongCredentials(
-            ngettext(
-                "Puoi riprovare un’altra volta, poi c’è una pausa di 15 minuti.",
-                "Puoi riprovare altre %(left)s volte, poi c’è una pausa di 15 minuti.",
-                left,
-            )
-            % {"left": left}
-        )
-    if not user.is_active:
-        _keep(email, ip_address, now, reason="account disabled")
-        raise AccountDisabled(_("Questo account è chiuso. Chiedi a chi amministra il tuo marchio."))
-    _keep(email, ip_address, now, reason="")
-    return user
+    return failures
+
+
+def _check_code(user: User, code: str, failures: int, ip_address: str | None, now: datetime) -> None:
+    if not second_factor.verify(user, code=code, now=now):
+        _keep(user.email, ip_address, now, reason="wrong code")
+        raise WrongCode(_left(failures))
+
+
+def _left(failures: int) -> str:
+    """Return how many tries are left after one more failure."""
+    left = MOST_PER_EMAIL - failures - 1
+    if not left:
+        return _("Ora c’è una pausa di 15 minuti.")
+    return ngettext(
+        "Puoi riprovare un’altra volta, poi c’è una pausa di 15 minuti.",
+        "Puoi riprovare altre %(left)s volte, poi c’è una pausa di 15 minuti.",
+        left,
+    ) % {"left": left}
 
 
 def _with_password(email: str, password: str) -> User | None:
@@ -80,7 +166,7 @@ def _failures(email: str, now: datetime) -> int:
     """Return the failures of an e-mail in the window, since its last success."""
     recent = LoginAttempt.objects.filter(email=email, attempted_at__gt=now - WINDOW)
     last_success = recent.filter(success=True).order_by("-attempted_at").first()
-    failed = recent.filter(success=False).exclude(failure_reason="too many attempts")
+    failed = recent.filter(success=False).exclude(failure_reason__in=_NO_FAILURES)
     if last_success:
         failed = failed.filter(attempted_at__gt=last_success.attempted_at)
     return failed.count()
@@ -89,9 +175,8 @@ def _failures(email: str, now: datetime) -> int:
 def _failures_of_address(ip_address: str | None, now: datetime) -> int:
     if ip_address is None:
         return 0
-    return LoginAttempt.objects.filter(
-        ip_address=ip_address, success=False, attempted_at__gt=now - WINDOW
-    ).count()
+    recent = LoginAttempt.objects.filter(ip_address=ip_address, success=False, attempted_at__gt=now - WINDOW)
+    return recent.exclude(failure_reason__in=_ONLY_ASKED).count()
 
 
 def _keep(email: str, ip_address: str | None, now: datetime, *, reason: str) -> None:

@@ -21,6 +21,8 @@ INVITATION = "identity.invitation"
 BATCH = 50
 LEASE = timedelta(minutes=5)
 MOST_ATTEMPTS = 8
+# Kinds of messages that hold a secret begin so: their text is not kept once they left or will never leave.
+SECRET = "account."
 # A message is sent two seconds after it was queued: by then the transaction that queued it has ended.
 SEND_AFTER_S = 2
 
@@ -107,7 +109,7 @@ def sent(letter: OutgoingEmail, *, now: datetime) -> None:
             status=OutgoingEmail.Status.SENT,
             sent_at=now,
             last_error="",
-            body_text="" if letter.kind == INVITATION else letter.body_text,
+            body_text=_kept_text(letter),
         )
 
 
@@ -119,6 +121,10 @@ def not_sent(letter: OutgoingEmail, *, error: str, now: datetime) -> None:
         OutgoingEmail.objects.filter(id=letter.id).update(
             status=status, due_at=now + timedelta(seconds=30 * 2**attempts), last_error=error[:2000]
         )
+
+
+def _kept_text(letter: OutgoingEmail) -> str:
+    return "" if letter.kind == INVITATION or letter.kind.startswith(SECRET) else letter.body_text
 
 
 def _our_domain() -> str:

@@ -8,15 +8,19 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from filiera.identity import api_keys, sessions, walls
 from filiera.identity.models import User
 from filiera.identity.permissions import Principal
-from filiera.platform import actor, brand_scope, logs
+from filiera.platform import actor, api, brand_scope, logs
 
 Next = Callable[[HttpRequest], HttpResponse]
+# What there is for who has yet to set up the second factor that their role asks for: setting it up, and leaving.
+WITHOUT_SECOND_FACTOR = ("/account/second-factor", "/logout", "/api/v1/auth/", "/api/auth/")
 
 
 class PrincipalAndBrand:
@@ -44,6 +48,7 @@ class PrincipalAndBrand:
             principal = api_keys.look_up(key, now=now)
         request.principal = principal  # type: ignore[attr-defined]
         request.auth_session = found.session if found else None  # type: ignore[attr-defined]
+        request.lacks_second_factor = bool(found and found.lacks_second_factor)  # type: ignore[attr-defined]
         if bearer is not None:  # another site cannot send it, so no form can be forged with it
             request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
         person = found.user if found else principal.user if principal else None
@@ -74,9 +79,25 @@ class PrincipalAndBrand:
         return response
 
     def process_view(
-        self, request: HttpRequest, view: Callable[..., HttpResponse], _args: object, _kwargs: object
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: object, kwargs: object
     ) -> HttpResponse | None:
-        """Lead who is not signed in to the door, except where a view says that it is open (login_not_required)."""
+        """Lead who is not signed in to the door, and who must have a second factor to where they get one (IDN-43).
+
+        Open to both is what a view says is open (login_not_required). In the API each operation asks for itself.
+        """
+        is_api = request.path.startswith("/api/")
+        if getattr(request, "lacks_second_factor", False) and not request.path.startswith(
+            WITHOUT_SECOND_FACTOR
+        ):
+            if is_api:
+                return api.failure(
+                    request,
+                    code="MFA_SETUP_REQUIRED",
+                    message=_("Il tuo ruolo chiede la verifica in due passaggi: prima attivala."),
+                    status=403,
+                )
+            if getattr(view, "login_required", True):
+                return redirect("second-factor")
         if request.user.is_authenticated or not getattr(view, "login_required", True):
             return None
         return redirect_to_login(request.get_full_path(), reverse("login"))

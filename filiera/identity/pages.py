@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
@@ -11,6 +12,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from filiera.identity import commands, sessions
+from filiera.identity.models import User
+from filiera.platform.refusals import Refused
 
 
 @login_not_required
@@ -31,12 +34,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             ip_address=sessions.address_of(request),
             now=timezone.now(),
         )
-    except (commands.TooManyAttempts, commands.AccountDisabled) as refusal:
-        return door(
-            request,
-            {"next": onward, "email": email, "refusal": str(refusal)},
-            refusal.status,
-        )
+    except commands.SecondFactorAsked as asked:
+        return door(request, {"next": onward, "step": asked.step}, page="identity/code.html")
     except commands.WrongCredentials as refusal:
         context = {
             "next": onward,
@@ -45,9 +44,37 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             "refusal": str(refusal),
         }
         return door(request, context, refusal.status)
-    answer = HttpResponseRedirect(onward)
-    sessions.enter(request, answer, user, now=timezone.now())
-    return answer
+    except Refused as refusal:
+        return door(request, {"next": onward, "email": email, "refusal": str(refusal)}, refusal.status)
+    return _inside(request, user, onward)
+
+
+@login_not_required
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "POST"])
+def sign_in_with_code(request: HttpRequest) -> HttpResponse:
+    """Take the code of the second factor, after the password."""
+    if request.method == "GET":
+        return redirect("login")
+    onward, step = _onward(request), request.POST.get("step", "")
+    try:
+        user = commands.second_step(
+            step=step,
+            code=request.POST.get("code", "").replace("\x00", "")[:20],
+            ip_address=sessions.address_of(request),
+            now=timezone.now(),
+        )
+    except commands.WrongCode as refusal:
+        context = {
+            "next": onward,
+            "step": step,
+            "headline": _("Il codice non è giusto, o è già stato usato."),
+            "refusal": str(refusal),
+        }
+        return door(request, context, refusal.status, page="identity/code.html")
+    except Refused as refusal:
+        return door(request, {"next": onward, "refusal": str(refusal)}, refusal.status)
+    return _inside(request, user, onward)
 
 
 @login_not_required
@@ -75,9 +102,20 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-def door(request: HttpRequest, context: dict[str, str], status: int = 200) -> HttpResponse:
-    """Return the page of the door, with what it has to say."""
-    answer = render(request, "identity/sign_in.html", context, status=status)
+def _inside(request: HttpRequest, user: User, onward: str) -> HttpResponse:
+    """Begin the session. Who works in no brand yet finds their own account instead of an empty workspace."""
+    answer = HttpResponseRedirect(onward)
+    opened = sessions.enter(request, answer, user, now=timezone.now())
+    if opened.session.working_brand_id is None:
+        answer["Location"] = reverse("account")
+    return answer
+
+
+def door(
+    request: HttpRequest, context: dict[str, str], status: int = 200, *, page: str = "identity/sign_in.html"
+) -> HttpResponse:
+    """Return the page of the door, or the one after it, with what it has to say."""
+    answer = render(request, page, context, status=status)
     answer["Cache-Control"] = "no-store"
     return answer
 

@@ -15,6 +15,7 @@ from filiera.platform.refusals import Forbidden
 F = TypeVar("F", bound=Callable[..., Any])
 
 EVERYTHING = "*"
+EXPORT = "export_data"
 _OWN: dict[str, frozenset[str]] = {
     Role.GUEST: frozenset({"view_products", "view_blog"}),
     Role.CUSTOMER: frozenset(
@@ -79,6 +80,11 @@ def inheritance(role: str) -> Iterator[str]:
 def own_of(role: str) -> frozenset[str]:
     """Return what the matrix gives a role by itself, without what it inherits."""
     return _OWN.get(role, frozenset())
+
+
+def takes_data_out(granted: Iterable[str]) -> bool:
+    """Say whether these permissions let a person take the data of others away: everything, or exports (IDN-43)."""
+    return bool({EVERYTHING, EXPORT} & set(granted))
 
 
 @dataclass(frozen=True, slots=True)

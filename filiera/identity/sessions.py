@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import rotate_token
 from django.utils.translation import gettext as _
 
-from filiera.identity import audit, queries, tokens
+from filiera.identity import audit, queries, second_factor, tokens
 from filiera.identity.models import Brand, Session, User
 from filiera.identity.permissions import Principal
 from filiera.platform.ids import new_id
@@ -53,6 +53,7 @@ class SignedIn:
     user: User
     principal: Principal | None
     is_due: bool  # the browser's cookie should be renewed
+    lacks_second_factor: bool = False  # the roles ask for one, and there is none: `principal` is None
 
 
 def open_session(
@@ -143,10 +144,17 @@ def look_up(token: str, *, wanted: UUID | None = None, now: datetime) -> SignedI
     principal = queries.principal_in(
         user, brands=tuple(brands.values()), roles=roles, wanted=(wanted, session.working_brand_id)
     )
+    lacks = not rows[0][-1] and second_factor.is_required_of(role for own in roles.values() for role in own)
     is_due = now - session.last_seen_at >= SEEN_EVERY
     if is_due:
         _note_use(session, now)
-    return SignedIn(session, user, principal, is_due=is_due and session.kind == Session.Kind.BROWSER)
+    return SignedIn(
+        session,
+        user,
+        principal=None if lacks else principal,
+        is_due=is_due and session.kind == Session.Kind.BROWSER,
+        lacks_second_factor=lacks,
+    )
 
 
 def work_in(session: Session, brand: Brand) -> None:
@@ -218,7 +226,7 @@ def leave(request: HttpRequest, response: HttpResponse, *, now: datetime) -> Non
 def renew_cookie(response: HttpResponse, signed_in: SignedIn, *, now: datetime) -> None:
     """Put a token with a later end into the cookie."""
     session = signed_in.session
-    brand_id = signed_in.principal.brand_id if signed_in.principal else None
+    brand_id = signed_in.principal.brand_id if signed_in.principal else session.working_brand_id
     set_cookie(response, _access_token(signed_in.user.id, session.id, brand_id, True, now))
 
 
@@ -313,7 +321,9 @@ _USER_AT = len(Session._meta.concrete_fields)
 _ROLE_AT = _USER_AT + len(User._meta.concrete_fields)
 _BRAND_AT = _ROLE_AT + 1
 _LOOK_UP = f"""
-select {_columns("s", Session)}, {_columns("u", User)}, r.role, {_columns("b", Brand)}
+select {_columns("s", Session)}, {_columns("u", User)}, r.role, {_columns("b", Brand)},
+       exists (select from mfa_authenticator a
+               where a.user_id = u.id and a.type = 'totp' and not a.data ? 'pending') as has_second_factor
 from identity_session s
 join identity_user u on u.id = s.user_id and u.is_active
 left join lateral identity_roles_of(u.id) r on true

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from filiera.identity import audit, emails, sessions, walls
+from filiera.identity import accounts, audit, emails, sessions, walls
 from filiera.identity.models import Brand, LoginAttempt
 from filiera.platform.jobs import app, task
 
@@ -27,6 +27,12 @@ def send_emails(*, brand_id: str) -> None:
                 emails.not_sent(letter, error=str(trouble), now=timezone.now())
             else:
                 emails.sent(letter, now=timezone.now())
+
+
+@task(name="identity.write_reset_letter")
+def write_reset_letter(*, email: str) -> None:
+    """Write to who forgot their password, if there is such a person."""
+    accounts.write_reset_letter(email=email, now=timezone.now())
 
 
 @app.periodic(cron="* * * * *")

@@ -1,9 +1,10 @@
 from django.urls import URLPattern, URLResolver, path
 
-from filiera.identity import keys_api, pages, pages_audit, pages_keys, pages_people
+from filiera.identity import keys_api, pages, pages_account, pages_audit, pages_keys, pages_people
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("login", pages.sign_in, name="login"),
+    path("login/code", pages.sign_in_with_code, name="login-code"),
     path("logout", pages.sign_out, name="logout"),
     path("login/language", pages.choose_language, name="guest-language"),
     path("registro", pages_audit.show, name="audit"),
@@ -25,4 +26,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("developers/api-keys/access/<uuid:key_id>/revoke", pages_keys.revoke, name="access-key-revoke"),
     path("api/api-keys", keys_api.historic_keys),
     path("api/api-keys/<uuid:key_id>", keys_api.historic_key),
+    path("account", pages_account.account, name="account"),
+    path("account/register", pages_account.register, name="register"),
+    path("account/verify", pages_account.verify, name="verify"),
+    path("account/forgotten", pages_account.forgotten, name="forgotten"),
+    path("account/reset", pages_account.reset, name="reset"),
+    path("account/second-factor", pages_account.set_up_second_factor, name="second-factor"),
+    path("account/recovery-codes", pages_account.renew_recovery_codes, name="recovery-codes"),
+    path("account/sessions/end", pages_account.end_other_sessions, name="sessions-end"),
+    path("account/sessions/<uuid:session_id>/end", pages_account.end_session, name="session-end"),
 ]

@@ -25,7 +25,10 @@ WRONG_CREDENTIALS: Final = 20  # tokens and keys that open nothing, from one add
 WRONG_FOR_S: Final = 15 * 60
 PORTION: Final = 20
 """An account's requests are taken from the shared budget in portions: one small commit for twenty requests."""
-_DOORS: Final = ("/login", "/api/auth/", "/api/v1/auth/")
+_DOORS: Final = (
+    *("/login", "/api/auth/", "/api/v1/auth/", "/account/register", "/account/verify", "/account/forgotten"),
+    *("/account/reset", "/account/second-factor", "/account/recovery-codes"),
+)
 _NO_GUESSING: Final = ("/logout", "/language")
 _MOST_REMEMBERED: Final = 10_000
 

@@ -10,6 +10,8 @@ from filiera.platform.console import gettext as _
 
 # Tables whose changes leave no line in audit_log, and why.
 NOT_AUDITED = {
+    "account_emailaddress": "of allauth: proving an address is an action of its own",
+    "account_emailconfirmation": "of allauth, unused: links are in identity_authtoken",
     "audit_chain": "ends of the record's own chains",
     "audit_log": "is the record",
     "auth_group": "of Django, unused: roles are in identity_userrole",
@@ -26,6 +28,7 @@ NOT_AUDITED = {
     "identity_outgoingemail": "written and sent by the machine; what caused a message is recorded",
     "identity_session": "signing in and out are actions of their own",
     "identity_vaultversion": "is itself the record of master keys",
+    "mfa_authenticator": "of allauth: holds used steps; turning it on and off are actions of their own",
     "platform_endpointhealth": "circuit breakers, kept by the machine",
     "platform_event": "is itself the record of what happened, written beside each change",
     "platform_jobrun": "signs of life and runs of jobs",

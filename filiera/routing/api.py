@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema, Status
 
-from filiera.identity.permissions import demand
+from filiera.identity.permissions import EXPORT, demand
 from filiera.platform.api import historic_failure, ok
 from filiera.platform.refusals import Invalid, Refused
 from filiera.routing import commands, queries, tracking
@@ -223,7 +223,7 @@ def set_policy(request: HttpRequest, body: Policy) -> Any:
 @router.get("/export")
 def export(request: HttpRequest, wanted: Query[Export]) -> HttpResponse:
     """The records of a period, `from` and `to` included, as JSON lines or CSV; today when none is given."""
-    principal = demand(request, VIEW)
+    principal = demand(request, EXPORT)
     today = timezone.now().astimezone(ZoneInfo(principal.brand.timezone)).date()
     start = _date(wanted.first, "from") or today
     records = queries.export(start=start, end=_date(wanted.last, "to") or max(today, start))

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from filiera.identity import totp
 from filiera.platform import database, ports
 
 START_LIMIT_S = 300.0
@@ -32,6 +34,7 @@ class Demo:
         self.facts: dict[str, Any] = {}
         self._port = ports.free()
         self._process: subprocess.Popen[str] | None = None
+        self._cookies: dict[str, str] = {}
 
     def start(self) -> None:
         """Start it and read demo.json once that is there. Raises AssertionError when it does not come up."""
@@ -119,13 +122,29 @@ class Demo:
     @contextlib.contextmanager
     def signed_in(self, slug: str, role: str = "admin") -> Iterator[httpx.Client]:
         """Open a client with the session of a person whose first brand this is."""
-        user = self.user(slug, role)
         with httpx.Client(base_url=self.base_url, follow_redirects=True, timeout=PATIENCE_S) as client:
             client.get("/login").raise_for_status()
-            form = {"email": user["email"], "password": user["password"]}
-            token = {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
-            client.post("/login", data=form | token).raise_for_status()
+            client.cookies.set("auth-token", self.cookie_of(self.user(slug, role)))
             yield client
+
+    def cookie_of(self, user: dict[str, str]) -> str:
+        """Return the cookie of a person's session, signed in once: the code of a second factor is good once."""
+        if (email := user["email"]) not in self._cookies:
+            with httpx.Client(base_url=self.base_url, follow_redirects=True, timeout=PATIENCE_S) as client:
+                client.get("/login").raise_for_status()
+                form = {"email": email, "password": user["password"]}
+                page = client.post("/login", data=form | _csrf(client)).raise_for_status().text
+                if secret := user.get("totp_secret"):
+                    step = re.search(r'name="step" value="([^"]+)"', page)
+                    assert step, "a code should be asked for"
+                    code = {"step": step[1], "code": totp.code_now(secret)}
+                    client.post("/login/code", data=code | _csrf(client)).raise_for_status()
+                self._cookies[email] = client.cookies["auth-token"]
+        return self._cookies[email]
+
+
+def _csrf(client: httpx.Client) -> dict[str, str]:
+    return {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
 
 
 def eventually(look: Callable[[], T]) -> T:

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from django.utils import timezone
+
 from filiera.identity.models import Session, User, UserRole
 from filiera.platform import brand_scope
 from tests.identity.conftest import PASSWORD, Program
+from tests.signing_in import code
 
 
 def test_a_person_reads_who_they_are_and_what_they_may(beas_program: Program, bea: User) -> None:
@@ -48,7 +51,7 @@ def test_closing_ones_account_needs_the_password_and_ends_every_session(
 
 
 def test_the_last_administrator_of_a_brand_cannot_leave(program: Program, people: Any, vegliasi: Any) -> None:
-    program.sign_in(people.ada.email)
+    program.sign_in(people.ada.email, totp=code(timezone.now()))
     refused = program("delete", "/api/v1/users/me", {"password": PASSWORD})
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "LAST_ADMIN")
     with brand_scope.use(vegliasi.id):

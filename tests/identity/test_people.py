@@ -16,6 +16,7 @@ from filiera.identity import colleagues, permissions, words
 from filiera.identity.models import ClosedAccess, Invitation, OutgoingEmail, Role, Session, User, UserRole
 from filiera.platform import brand_scope
 from tests.identity.conftest import PASSWORD, Clock, Program
+from tests.signing_in import code, give_second_factor
 
 SignedIn = Callable[[Any], Client]
 
@@ -163,7 +164,7 @@ def test_the_last_administrator_stays(
     elif how == "close":
         answer = client.post(f"/utenti/{ada.pk}/accesso", {"on": "off"})
     else:
-        program.sign_in(ada.email)
+        program.sign_in(ada.email, totp=code(timezone.now()))
         answer = program("delete", "/api/v1/users/me", {"password": PASSWORD})
     assert answer.status_code == 409
     assert roles_in(vegliasi, ada) == ["admin"]
@@ -179,6 +180,7 @@ def test_only_who_administers_all_gives_or_takes_that_role(
     assert invite(admin, "dora@posta.example", "super_admin").status_code == 404
     with brand_scope.use(vegliasi.id):
         UserRole.objects.create(user=bea, role="super_admin")
+    give_second_factor(bea)
     assert admin.post(f"/utenti/{bea.pk}/ruoli", {"role": ["sales"]}).status_code == 404
     assert admin.post(f"/utenti/{bea.pk}/accesso", {"on": "off"}).status_code == 404
     assert roles_in(vegliasi, bea) == ["sales", "super_admin"]
@@ -224,7 +226,7 @@ def test_every_role_and_permission_has_words() -> None:
 
 
 def test_people_over_the_api(program: Program, ada: Any, bea: Any, carl: Any, vegliasi: Any) -> None:
-    program.sign_in(ada.email)
+    program.sign_in(ada.email, totp=code(timezone.now()))
     listed = program("get", "/api/v1/admin/users").json()
     assert [(one["email"], one["roles"], one["status"]) for one in listed["data"]] == [
         (ada.email, ["admin"], "active"),
@@ -246,7 +248,7 @@ def test_people_over_the_api(program: Program, ada: Any, bea: Any, carl: Any, ve
 
 
 def test_brands_over_the_api(program: Program, ada: Any, vegliasi: Any, quadranorma: Any) -> None:
-    program.sign_in(ada.email)
+    program.sign_in(ada.email, totp=code(timezone.now()))
     assert [one["slug"] for one in program("get", "/api/v1/brands").json()["data"]] == ["vegliasi"]
     assert program("post", "/api/v1/brands/select", {"brand_id": str(quadranorma.pk)}).status_code == 404
     changed = program("patch", f"/api/v1/brands/{vegliasi.pk}", {"tagline": "Sempre vicini"})

@@ -29,15 +29,19 @@ from tests.security.routes import (
 )
 from tests.security.world import World, digest, role_of, undone
 
+OPEN_TO_ALL = (*("login", "refresh", "register", "verify-email", "forgot-password", "reset-password"),)
 # Open to who is not signed in: the door itself, landing pages, providers (who prove themselves), the API's document.
 PUBLIC = {
     "/login",
     "/logout",
     "/login/language",
+    "/login/code",
+    "/account/register",
+    "/account/verify",
+    "/account/forgotten",
+    "/account/reset",
     "/api/auth/login",
-    "/api/auth/refresh",
-    "/api/v1/auth/login",
-    "/api/v1/auth/refresh",
+    *(f"{base}/auth/{name}" for base in ("/api", "/api/v1") for name in OPEN_TO_ALL),
     "/l/<str:source_name>",
     "/permessi/<str:token>",
     "/invito/<str:token>",

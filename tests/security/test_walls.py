@@ -18,6 +18,7 @@ from filiera.platform import brand_scope, logs
 from filiera.platform.models import RequestBudget
 from tests.identity.test_keys import asked, make_key
 from tests.security.routes import Route, ask, operations, pages, values_of
+from tests.security.test_other_brands import OPEN_TO_ALL
 from tests.security.world import World, digest, undone
 
 SignedIn = Callable[[Any], Client]
@@ -132,10 +133,7 @@ def test_the_word_of_our_proxy_counts_and_nobody_elses(
 # Where no cookie counts: a program's sign-in and refresh, providers who sign, landing pages that are open to anybody,
 # and the page of one's own consents, opened by its address alone.
 NO_COOKIE_COUNTS = {
-    "/api/v1/auth/login",
-    "/api/v1/auth/refresh",
-    "/api/auth/login",
-    "/api/auth/refresh",
+    *(f"{base}/auth/{name}" for base in ("/api", "/api/v1") for name in OPEN_TO_ALL),
     "/l/<str:source_name>",
     "/l/<str:source_name>/ricevuta",
     "/permessi/<str:token>",
