@@ -65,6 +65,8 @@ def register() -> None:
         contacts_retentionpolicy="rules of the brand",
         contacts_suppression="keyed hashes: kept so that nobody comes back",
         identity_apikey="keys of programs",
+        identity_closedaccess="roles of colleagues who are closed out",
+        identity_invitation="who is invited to work here",
         identity_userrole="roles of colleagues",
         identity_vaultkey="secrets of providers, encrypted",
         platform_event="told by ids; values that stand in it are found by looking for them",
