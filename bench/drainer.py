@@ -11,9 +11,11 @@ from os import getpid  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from filiera.journeys import lead_in  # noqa: E402
+from filiera.platform import actor  # noqa: E402
 
 
 def main() -> None:
+    actor.process_is(actor.Actor(actor.MACHINE, "drainer"))  # as the worker says of itself
     connection.ensure_connection()
     print("ready", flush=True)
     sys.stdin.readline()
