@@ -17,7 +17,7 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from filiera.capture import metrics
 from filiera.capture.models import Submission
-from filiera.platform import bulk, instances, live
+from filiera.platform import brand_scope, bulk, instances, live
 
 log = logging.getLogger("filiera.capture.queue")
 
@@ -60,7 +60,8 @@ def claim(limit: int, *, now: datetime, worker: str, lookup: bool = False) -> li
         "leased_by": worker,
         "leased_until": now + timedelta(seconds=settings.QUEUE_LEASE_S),
     }
-    with connection.cursor() as cursor:
+    # The scope of no brand tells the database who acts: taking is the machine's step, not a change to record.
+    with brand_scope.use(None), connection.cursor() as cursor:
         cursor.execute(
             f"select {', '.join(_CLAIMED)}, received_at::text, retrieved::text"
             " from capture_claim(%s, %s, %s, %s, %s, %s, %s)",
