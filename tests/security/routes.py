@@ -281,7 +281,7 @@ def _given(name: str, schema: dict[str, Any] | None, values: dict[str, str]) -> 
     return "" if schema.get("type") in ("boolean", None) and name not in values else value
 
 
-# What differs between any two answers: tokens of forms, ids and keys of what was made, moments.
+# What differs between any two answers: tokens of forms, ids and keys of what was made, moments, the size on disk.
 ONLY_ONCE = {
     r"\b[A-Za-z0-9]{64}\b": "token",
     r"(req-)?[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}": "…",
@@ -289,6 +289,7 @@ ONLY_ONCE = {
     r"finisce per [\w-]{4}": "end of key",
     r"(job_id=|jobs/)\d+": "job",
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?": "moment",
+    r"\d+ MB, \d+ collegament[io]": "size of the database",
 }
 
 
