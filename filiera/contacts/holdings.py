@@ -17,7 +17,7 @@ def register() -> None:
             "row.id = any(%(people)s::uuid[])",
             erased={
                 **dict.fromkeys(("first_name", "last_name", "name_key", "surname_key"), Texts.EMPTY),
-                **dict.fromkeys(("city", "cap", "company_name", "notes"), Texts.EMPTY),
+                **dict.fromkeys(("city", "cap", "company_name", "notes", "restricted_reason"), Texts.EMPTY),
                 **dict.fromkeys(("email", "email_norm", "age"), Texts.NULL),
                 "external_ids": Texts.OBJECT,
                 "deleted_at": "coalesce(row.deleted_at, %(now)s)",

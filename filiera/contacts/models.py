@@ -46,6 +46,12 @@ class Contact(BrandRow):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True, blank=True)
+    # Their data are kept and nothing is done with them by itself, until somebody lifts it (GDPR art. 18).
+    restricted_at = models.DateTimeField(null=True, blank=True)
+    restricted_reason = models.TextField(default="", db_default="", blank=True)
+    restricted_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
 
     # Pattern operators: starts_with uses an index of the C order only, whatever the database's own order is.
     class Meta:
@@ -77,6 +83,11 @@ class Contact(BrandRow):
                 name="contact_returning",
                 condition=models.Q(deleted_at=None, lead_count__gt=1),
                 include=["status"],
+            ),
+            models.Index(
+                fields=["brand_id", "id"],
+                name="contact_restricted",
+                condition=models.Q(restricted_at__isnull=False),
             ),
             models.Index(
                 fields=["brand_id", "name_key"],

@@ -42,8 +42,32 @@ def contracts(leads: list[Lead], *, now: datetime) -> list[PlannedTask]:
     ]
 
 
+def frozen(leads: list[Lead], *, now: datetime) -> list[PlannedTask]:
+    """Return a task for each new lead of a person whose processing is restricted: nothing happens by itself (GD-29)."""
+    title = _("Guardare la richiesta")
+    note = _("Il trattamento dei suoi dati è limitato: non parte niente da solo, decide una persona.")
+    return [
+        PlannedTask(
+            contact_id=lead.contact.id,
+            deal_id=lead.deal.id,
+            type="nota",
+            title=title,
+            note=note,
+            user_id=lead.contact.assigned_user_id,
+            scheduled_at=now,
+            cause=f"restricted:{lead.event.id}",
+        )
+        for lead in leads
+        if lead.is_new_event and not lead.incoming.is_test and lead.contact.restricted_at is not None
+    ]
+
+
 def _new(leads: list[Lead]) -> list[Lead]:
-    return [lead for lead in leads if lead.is_new_event and not lead.incoming.is_test]
+    return [
+        lead
+        for lead in leads
+        if lead.is_new_event and not lead.incoming.is_test and lead.contact.restricted_at is None
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def take_in_leads(submissions: list[Submission], *, now: datetime) -> list[Lead]
     opening = pipeline.open_leads(incoming, people.people, now=now)  # lead events, each in its deal
     leads = opening.leads
     confirmations.confirm(leads, now=now)
-    contracts = confirmations.contracts(leads, now=now)
+    tasks = [*confirmations.contracts(leads, now=now), *confirmations.frozen(leads, now=now)]
     queue.finish(submissions, now=now)
 
     def write_leads() -> None:
@@ -47,7 +47,7 @@ def take_in_leads(submissions: list[Submission], *, now: datetime) -> list[Lead]
     # From here to the commit the brand's turn is locked: what another batch need not wait for stands above.
     decisions = routing.assign(leads, now=now, write_leads=write_leads)
     routing.request_calls(decisions, now=now)
-    pipeline.plan_tasks(contracts, now=now)
+    pipeline.plan_tasks(tasks, now=now)
     live.announce("leads", "calls")
     return leads
 

@@ -1,4 +1,7 @@
-"""What is kept too long goes by itself, every night, in sets, and a report says what went (GD-31 … GD-33)."""
+"""What is kept too long goes by itself, every night, in sets, and a report says what went (GD-31 … GD-33).
+
+Who had their processing restricted keeps everything until that is lifted: they may need it (GD-29).
+"""
 
 from calendar import monthrange
 from collections.abc import Callable, Mapping
@@ -83,7 +86,10 @@ def _requests(before: datetime, now: datetime) -> int:
         update capture_submission set body = '', headers = '{}', retrieved = null, response = null, ip_address = null,
                user_agent = '', last_error = '', path = split_part(path, '?', 1)
         where id in (select id from capture_submission where received_at < %s and queue_state <> 'ready'
-                     and queue_state <> 'leased' and (octet_length(body) > 0 or headers <> '{}') limit %s)
+                     and queue_state <> 'leased' and (octet_length(body) > 0 or headers <> '{}')
+                     and not exists (select from contacts_contact c join pipeline_leadevent e on e.contact_id = c.id
+                                     where c.restricted_at is not null and e.submission_id = capture_submission.id)
+                     limit %s)
         """,
         [before, SET],
     )
@@ -105,7 +111,10 @@ def _emails(before: datetime, now: datetime) -> int:
         update identity_outgoingemail set to_address = 'cancellato@invalid', to_name = '', subject = '', body_text = '',
                body_html = '', last_error = ''
         where id in (select id from identity_outgoingemail where created_at < %s and status <> 'queued'
-                     and to_address <> 'cancellato@invalid' limit %s)
+                     and to_address <> 'cancellato@invalid'
+                     and not exists (select from contacts_contact c where c.restricted_at is not null
+                                     and c.email_norm = lower(to_address))
+                     limit %s)
         """,
         [before, SET],
     )
@@ -117,7 +126,7 @@ def _enquiries(before: datetime, now: datetime) -> int:
         cursor.execute(
             """
             select c.id from contacts_contact c
-            where c.last_lead_at < %(before)s
+            where c.last_lead_at < %(before)s and c.restricted_at is null
               and (c.first_name <> '' or c.last_name <> '' or c.email is not null or c.company_name <> ''
                    or exists (select from contacts_contactphone p where p.contact_id = c.id))
               and not exists (select from pipeline_deal d where d.contact_id = c.id and d.status = 'won'
@@ -146,7 +155,7 @@ def _permissions(*purposes: str) -> Callable[[datetime, datetime], int]:
             from (select distinct on (contact_id, purpose, channel) * from contacts_consent
                   where purpose = any (%(purposes)s) order by contact_id, purpose, channel, at desc, id desc) last
             join contacts_contact c on c.id = last.contact_id
-            where last.given and last.at < %(before)s and c.last_lead_at < %(before)s
+            where last.given and last.at < %(before)s and c.last_lead_at < %(before)s and c.restricted_at is null
               and not exists (select from pipeline_activity a where a.contact_id = c.id and a.status = 'done'
                               and coalesce(a.occurred_at, a.created_at) >= %(before)s)
             limit %(set)s

@@ -162,3 +162,26 @@ def test_statistics_are_refreshed_each_time_the_leads_have_doubled(
         receive(email=f"p{place}@posta.example", telefono=f"+39 351 000 {place:04}")
     lead_in.drain(worker="test")
     assert (lead_in.growth.taken, lead_in.growth.next_look) == (5, 8)
+
+
+def test_nothing_happens_by_itself_for_a_restricted_person_but_a_colleague_is_told(
+    receive: Receive, agents: list[Agent]
+) -> None:
+    """GD-29: no agent, no call, no message; the lead is kept and stands among what is to be done."""
+    from filiera.contacts import restriction
+
+    receive(request_id="first")
+    lead_in.drain(worker="test")
+    adele = Contact.objects.get()
+    restriction.restrict(contact_id=adele.id, reason="Lo ha chiesto", user_id=None, now=timezone.now())
+    before = (Decision.objects.count(), Process.objects.count(), OutgoingEmail.objects.count())
+    receive(request_id="second", vuoleContratto=True)
+    receive(request_id="third", nome="Ugo", email="ugo@posta.example", telefono="+39 351 000 4128")
+    lead_in.drain(worker="test")
+    assert LeadEvent.objects.filter(contact=adele).count() == 2
+    assert Decision.objects.filter(contact=adele).count() == before[0]
+    assert Process.objects.filter(contact=adele).count() == before[1]
+    assert OutgoingEmail.objects.filter(to_address="adele@posta.example").count() == before[2]
+    assert OutgoingEmail.objects.filter(to_address="ugo@posta.example").count() == 1, "the others go on"
+    assert Decision.objects.exclude(contact=adele).count() == 1
+    assert [one.title for one in Activity.objects.filter(contact=adele)] == ["Guardare la richiesta"]

@@ -141,3 +141,19 @@ def test_the_night_looks_after_every_brand(vegliasi: Any, quadranorma: Any) -> N
 )
 def test_months_are_counted_as_people_count_them(now: datetime, months: int, before: datetime) -> None:
     assert retention.months_before(now, months) == before
+
+
+def test_who_had_their_processing_restricted_keeps_everything(in_vegliasi: Any) -> None:
+    """GD-29: they may need it; it goes with the first night after the restriction is lifted."""
+    [lead] = take_in(incoming(custom=BOX))
+    Submission.objects.update(body=b"x", queue_state="done")
+    OutgoingEmail.objects.create(
+        kind="k", subject_id=lead.contact.id, to_address="Adele.Brunetti@posta.example", subject="s",
+        body_text="t", status="sent", due_at=NOW, created_at=NOW,
+    )  # fmt: skip
+    Contact.objects.update(restricted_at=NOW)
+    later = NOW + 2 * YEAR + timedelta(days=5)
+    assert sum(retention.run(in_vegliasi.id, now=later).values()) == 0
+    Contact.objects.update(restricted_at=None)
+    gone = retention.run(in_vegliasi.id, now=later)
+    assert (gone["requests"], gone["emails"], gone["enquiries"]) == (1, 1, 1)

@@ -50,12 +50,12 @@ def assign(
 ) -> list[Assigned]:
     """Choose an agent for each new lead, in order, and record why. Returns the new leads only.
 
-    A lead event that had come before keeps its first decision. The deal and the contact get the agent's user as
-    owner where they have none. `write_leads` writes people and deals that are not written yet: it is called after the
-    choice, so that their owner is in the row from the start. A fixed number of statements, whatever the size of the
-    batch.
+    Nobody is chosen for a person whose processing is restricted: a colleague decides (GD-29). A lead event that had
+    come before keeps its first decision. The deal and the contact get the agent's user as owner where they have none.
+    `write_leads` writes people and deals that are not written yet: it is called after the choice, so that their owner
+    is in the row from the start. A fixed number of statements, whatever the size of the batch.
     """
-    fresh = [lead for lead in leads if lead.is_new_event]
+    fresh = [lead for lead in leads if lead.is_new_event and lead.contact.restricted_at is None]
     if not fresh:
         write_leads()
         return []
