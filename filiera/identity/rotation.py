@@ -5,6 +5,7 @@ encrypted anew in small batches. A run that was broken off is taken up again by 
 """
 
 import secrets
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import models, transaction
+from django.db import models
 from django.utils.translation import gettext as _
 
 from filiera.identity import master_keys, vault
@@ -22,7 +23,6 @@ from filiera.platform.models import BrandRow
 from filiera.platform.refusals import Refused
 
 BATCH = 200
-_FIRST = UUID(int=0)
 
 
 class NextKeyMissing(Refused):
@@ -33,11 +33,23 @@ class NextKeyMissing(Refused):
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """A column of another room that holds what `vault.seal` made, with the context of a row."""
+    """A column that holds what `vault.seal` made, with a row's context; of a JSON column its `member`, in base 64."""
 
     model: type[models.Model]
     column: str
     context: Callable[[Any], str]
+    member: str = ""
+
+    def sealed_in(self, row: Any) -> bytes:
+        """Return what a row holds, empty for nothing."""
+        value = getattr(row, self.column)
+        return b64decode(value.get(self.member, "")) if self.member else bytes(value or b"")
+
+    def with_sealed(self, row: Any, sealed: bytes) -> Any:
+        """Return the column's value with something else sealed in it."""
+        return (
+            getattr(row, self.column) | {self.member: b64encode(sealed).decode()} if self.member else sealed
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +64,11 @@ class Progress:
 _columns: list[SealedColumn] = []
 
 
-def covers(model: type[models.Model], column: str, *, context: Callable[[Any], str]) -> None:
-    """Let rotations take a column along. Rooms call it when they start."""
-    _columns.append(SealedColumn(model, column, context))
+def covers(
+    model: type[models.Model], column: str, *, context: Callable[[Any], str], member: str = ""
+) -> None:
+    """Let rotations take a column along, or one member of a JSON column. Rooms call it when they start."""
+    _columns.append(SealedColumn(model, column, context, member))
 
 
 def rotate(*, now: datetime) -> Iterator[Progress]:
@@ -102,15 +116,12 @@ def _batches(version: int) -> Iterator[tuple[int, int]]:
 def _walk(
     brand_id: UUID | None, model: type[models.Model], renew: Callable[[Any], bool]
 ) -> Iterator[tuple[int, int]]:
-    last = _FIRST
+    last: Any = None
     while True:
         renewed = locked = 0
-        with brand_scope.use(brand_id) if brand_id else transaction.atomic():
-            rows = list(
-                model._default_manager.select_for_update(of=("self",), no_key=True)
-                .filter(pk__gt=last)
-                .order_by("pk")[:BATCH]
-            )
+        with brand_scope.use(brand_id):
+            rest = model._default_manager.select_for_update(of=("self",), no_key=True).order_by("pk")
+            rows = list((rest if last is None else rest.filter(pk__gt=last))[:BATCH])
             for row in rows:
                 try:
                     renewed += renew(row)
@@ -134,11 +145,11 @@ def _renew_key(version: int, key: VaultKey) -> bool:
 
 
 def _renew_column(version: int, one: SealedColumn, row: Any) -> bool:
-    sealed = getattr(row, one.column)
+    sealed = one.sealed_in(row)
     if not sealed:
         return False
-    renewed = vault.reseal(bytes(sealed), context=one.context(row), version=version)
+    renewed = vault.reseal(sealed, context=one.context(row), version=version)
     if renewed is None:
         return False
-    type(row)._default_manager.filter(pk=row.pk).update(**{one.column: renewed})
+    type(row)._default_manager.filter(pk=row.pk).update(**{one.column: one.with_sealed(row, renewed)})
     return True

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
@@ -138,6 +139,11 @@ def recovery_codes_left(user: User) -> int:
     return len(row.data["hashes"]) if row else 0
 
 
+def context_of(row: Authenticator) -> str:
+    """Return what a sealed secret is bound to: its person."""
+    return _context(row.user_id)
+
+
 def _on() -> Any:
     from django.db.models import Q
 
@@ -151,7 +157,7 @@ def _row(user: User) -> Authenticator | None:
 
 def _written(user: User, secret: str, *, pending: bool) -> Authenticator:
     data: dict[str, Any] = {
-        "secret": b64encode(vault.seal(secret, context=_context(user))).decode(),
+        "secret": b64encode(vault.seal(secret, context=_context(user.pk))).decode(),
         "used_steps": [],
     }
     if pending:
@@ -160,11 +166,11 @@ def _written(user: User, secret: str, *, pending: bool) -> Authenticator:
 
 
 def _secret_of(row: Authenticator) -> str:
-    return vault.unseal(b64decode(row.data["secret"]), context=_context(row.user))
+    return vault.unseal(b64decode(row.data["secret"]), context=context_of(row))
 
 
-def _context(user: User) -> str:
-    return f"second factor:{user.pk}"
+def _context(user_id: UUID) -> str:
+    return f"second factor:{user_id}"
 
 
 def _take_step(row: Authenticator, code: str, now: datetime) -> bool:

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.db import connection
 from django.utils import timezone
 
@@ -20,6 +22,8 @@ from filiera.capture.source_cache import signing_context
 from filiera.identity import master_keys, rotation, vault, vault_cache
 from filiera.identity.models import VaultKey, VaultVersion
 from filiera.platform import brand_scope, home
+from tests.identity.conftest import Clock, Program
+from tests.signing_in import code
 
 SECRET, OTHER = "pat.chiave-di-prova-0001", "pat.chiave-di-prova-0002"
 
@@ -67,6 +71,23 @@ def test_signing_secrets_of_sources_are_taken_along(in_vegliasi: Any, ada: Any) 
     assert before != after
     assert vault.unseal(after, context=signing_context(source.id)) == "segreto-di-tally"
     assert vault.reseal(after, context=signing_context(source.id), version=2) is None
+
+
+def test_second_factors_are_taken_along_and_open_with_the_new_key_alone(
+    people: Any, clock: Clock, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [row.data for row in Authenticator.objects.filter(type=Authenticator.Type.TOTP)]
+    assert rotate()[-1] == rotation.Progress(version=2, renewed=2, locked=0)  # Ada's and Carl's
+    after = [row.data for row in Authenticator.objects.filter(type=Authenticator.Type.TOTP)]
+    assert [row["used_steps"] for row in before] == [row["used_steps"] for row in after]
+    assert not {row["secret"] for row in before} & {row["secret"] for row in after}
+    monkeypatch.setenv("ENCRYPTION_MASTER_KEY", "not the first key, which is gone")
+    with brand_scope.use(None), pytest.raises(vault.VaultLocked):
+        vault.unseal(b64decode(before[0]["secret"]), context=f"second factor:{people.ada.pk}")
+    assert program.sign_in(people.ada.email, totp="000000").status_code == 401
+    assert program.sign_in(people.ada.email, totp=code(clock.now)).status_code == 200
+    recovered = Authenticator.objects.get(user=people.ada, type=Authenticator.Type.RECOVERY_CODES)
+    assert len(recovered.data["hashes"]) == 10
 
 
 def test_what_was_sealed_before_there_were_versions_opens_and_is_renewed(in_vegliasi: Any) -> None:
