@@ -1,76 +1,83 @@
-"""After a call: what people must know of it (ROU-44, ROU-46)."""
+"""After a call: what people must know of it (ROU-44, ROU-46). Each step takes any number of calls together."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.utils.translation import gettext as _
 
 from filiera.pipeline import commands as pipeline
-from filiera.pipeline.commands import Ownership, PlannedTask
+from filiera.pipeline.commands import AnsweredCall, PlannedTask
 from filiera.pipeline.models import Activity
-from filiera.platform import live
+from filiera.platform import bulk, live
 from filiera.platform.models import Event
 from filiera.routing import queries as routing
 from filiera.routing.models import CallAttempt, Process
 
 
-def record_call(event: Event, *, now: datetime) -> None:
-    """The agent picked up and the customer was dialled: the call is an activity of the agent."""
-    attempt = _attempt(event)
-    _hand_over(attempt, now=now)
-    pipeline.record_activity(
-        contact_id=attempt.process.contact_id,
-        deal_id=_deal_of(attempt.process),
-        type="chiamata",
-        title=_("Chiamata di risposta"),
-        user_id=attempt.agent.user_id,
-        occurred_at=attempt.agent_answered_at or event.at,
-        direction="outgoing",
-        origin="human",
-        talking_seconds=attempt.talking_seconds,
-        cause=_cause(attempt),
-        now=now,
-    )
+def record_calls(events: Sequence[Event], *, now: datetime) -> None:
+    """The agents picked up and the customers were dialled: each call is an activity of its agent."""
+    _record(_attempts(events), now=now)
     live.announce("leads", "calls", "board")
 
 
-def complete_call(event: Event, *, now: datetime) -> None:
-    """The call ended: how long it lasted stands on its activity; a customer who was not reached is called again."""
-    attempt = _attempt(event)
-    if attempt.agent_answered_at is None:
-        return
-    reached = bool(attempt.talking_seconds)
-    if not Activity.objects.filter(cause=_cause(attempt)).exists():
-        record_call(event, now=now)
-    Activity.objects.filter(cause=_cause(attempt)).update(
-        talking_seconds=attempt.talking_seconds,
-        outcome="answered" if reached else "no_answer",
-        updated_at=now,
+def complete_calls(events: Sequence[Event], *, now: datetime) -> None:
+    """The calls ended: how long stands on each activity; a customer who was not reached is called again."""
+    attempts = [attempt for attempt in _attempts(events) if attempt.agent_answered_at is not None]
+    _record(attempts, now=now)
+    ended = {_cause(attempt): attempt for attempt in attempts}
+    activities = list(Activity.objects.select_for_update(no_key=True).filter(cause__in=ended).order_by("id"))
+    for activity in activities:
+        talked = ended[activity.cause or ""].talking_seconds
+        activity.talking_seconds, activity.updated_at = talked, now
+        activity.outcome = "answered" if talked else "no_answer"
+    bulk.update(Activity, ("talking_seconds", "outcome", "updated_at"), activities)
+    unreached = [attempt.process for attempt in attempts if not attempt.talking_seconds]
+    _plan_callbacks(
+        [(process, _("Il cliente non ha risposto.")) for process in unreached],
+        now=now,
     )
-    if not reached:
-        _plan_callback(attempt.process, note=_("Il cliente non ha risposto."), now=now)
     live.announce("leads", "calls")
 
 
-def ask_for_a_callback(event: Event, *, now: datetime) -> None:
+def ask_for_callbacks(events: Sequence[Event], *, now: datetime) -> None:
     """No call came about and none will by itself: a person finds a task, with the reason."""
-    process = Process.objects.select_related("lead_event", "agent").get(id=event.subject_id)
-    if process.error_code in {"MISSING_PHONE", "INVALID_PHONE"}:
-        return  # there is nothing to call until the number is corrected, and that stands among the things to mend
-    _plan_callback(process, note=routing.error_sentence(process.error_code), now=now)
+    wanted = {event.subject_id for event in events}
+    processes = Process.objects.select_related("lead_event", "agent").in_bulk(wanted)
+    if missing := wanted - processes.keys():
+        raise Process.DoesNotExist(f"no process {min(missing)}")
+    _plan_callbacks(
+        [
+            (process, routing.error_sentence(process.error_code))
+            for process in processes.values()
+            # There is nothing to call until the number is corrected, and that stands among the things to mend; who
+            # may not be rung by the house may not be rung by hand either.
+            if process.error_code not in {"MISSING_PHONE", "INVALID_PHONE", "CALL_NOT_ALLOWED"}
+        ],
+        now=now,
+    )
     live.announce("leads", "calls")
 
 
-def _hand_over(attempt: CallAttempt, *, now: datetime) -> None:
-    """Make who picked up the owner of a deal that had none: its lead waited until somebody was free."""
-    event = attempt.process.lead_event
-    deal = event.deal if event else None
-    if deal is None or deal.owner_user_id is not None or attempt.agent.user_id is None:
-        return
-    pipeline.give_owners([Ownership(deal.id, deal.contact_id, attempt.agent.user_id)], now=now)
+def _record(attempts: Sequence[CallAttempt], *, now: datetime) -> None:
+    pipeline.record_calls(
+        [
+            AnsweredCall(
+                contact_id=attempt.process.contact_id,
+                deal_id=_deal_of(attempt.process),
+                user_id=attempt.agent.user_id,
+                occurred_at=attempt.agent_answered_at or now,
+                talking_seconds=attempt.talking_seconds,
+                title=_("Chiamata di risposta"),
+                cause=_cause(attempt),
+            )
+            for attempt in attempts
+        ],
+        now=now,
+    )
 
 
-def _plan_callback(process: Process, *, note: str, now: datetime) -> None:
+def _plan_callbacks(processes: Iterable[tuple[Process, str]], *, now: datetime) -> None:
     pipeline.plan_tasks(
         [
             PlannedTask(
@@ -83,15 +90,20 @@ def _plan_callback(process: Process, *, note: str, now: datetime) -> None:
                 scheduled_at=now,
                 cause=f"callback:{process.id}",
             )
+            for process, note in processes
         ],
         now=now,
     )
 
 
-def _attempt(event: Event) -> CallAttempt:
-    return CallAttempt.objects.select_related(
-        "process", "process__lead_event", "process__lead_event__deal", "process__agent", "agent"
-    ).get(id=UUID(event.data["attempt_id"]))
+def _attempts(events: Sequence[Event]) -> list[CallAttempt]:
+    """Return the attempts that these events are about. Raises CallAttempt.DoesNotExist."""
+    rows = CallAttempt.objects.select_related("process__lead_event", "process__agent", "agent")
+    found = rows.in_bulk({UUID(event.data["attempt_id"]) for event in events})
+    for event in events:
+        if UUID(event.data["attempt_id"]) not in found:
+            raise CallAttempt.DoesNotExist(f"no attempt {event.data['attempt_id']}")
+    return list(found.values())
 
 
 def _deal_of(process: Process) -> UUID | None:

@@ -17,7 +17,7 @@ from filiera.platform.models import Event
 
 log = logging.getLogger("filiera.journeys")
 
-STEPS_A_JOB: Final = 20
+STEPS_A_JOB: Final = 100
 ALONE_AFTER_S: Final = 2
 _RETRY = RetryStrategy(max_attempts=8, wait=2, exponential_wait=3)
 
@@ -27,7 +27,7 @@ def take_step(*, brand_id: str, event_id: str) -> None:
     """Run the step of one event. What fails keeps its reason, is tried again, and stands on the system page."""
     try:
         with brand_scope.use(brand_id):
-            steps.take(Event.objects.get(id=UUID(event_id)), now=timezone.now())
+            steps.take([UUID(event_id)], now=timezone.now())
     except Exception as fault:
         with brand_scope.use(brand_id):
             Event.objects.filter(id=UUID(event_id)).update(
@@ -38,21 +38,25 @@ def take_step(*, brand_id: str, event_id: str) -> None:
 
 @task(name="journeys.take_steps", queue=STEPS, retry=_RETRY, is_machine=True)
 def take_steps(*, brand_id: str, event_ids: list[str]) -> None:
-    """Run the steps of events that happened together, each in a transaction of its own.
+    """Run the steps of events that happened together in one transaction, or else in halves.
 
     One that fails goes on alone, with its reason and tries of its own.
     """
-    for event_id in event_ids:
-        try:
-            with brand_scope.use(brand_id):
-                steps.take(Event.objects.get(id=UUID(event_id)), now=timezone.now())
-        except OperationalError:
-            raise  # the database: all of them again, which finds those handled that were
-        except Exception:
-            log.exception("the step of event %s", event_id)
-            take_step.configure(schedule_in={"seconds": ALONE_AFTER_S}).defer(
-                brand_id=brand_id, event_id=event_id
-            )
+    try:
+        with brand_scope.use(brand_id):
+            steps.take([UUID(event_id) for event_id in event_ids], now=timezone.now())
+    except OperationalError:
+        raise  # the database: all of them again, which finds those handled that were
+    except Exception:
+        if len(event_ids) > 1:
+            half = len(event_ids) // 2
+            take_steps(brand_id=brand_id, event_ids=event_ids[:half])
+            take_steps(brand_id=brand_id, event_ids=event_ids[half:])
+            return
+        log.exception("the step of event %s", event_ids[0])
+        take_step.configure(schedule_in={"seconds": ALONE_AFTER_S}).defer(
+            brand_id=brand_id, event_id=event_ids[0]
+        )
 
 
 def defer_steps(events: Sequence[Event]) -> None:

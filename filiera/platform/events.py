@@ -23,9 +23,15 @@ def record(*, kind: str, subject_id: UUID, at: datetime, data: dict[str, Any] | 
     return record_all([(kind, subject_id, data or {})], at=at)[0]
 
 
-def record_all(happened: Sequence[tuple[str, UUID, dict[str, Any]]], *, at: datetime) -> list[Event]:
-    """Write events, given as (kind, subject id, data), with one statement and enqueue what follows."""
+def record_all(
+    happened: Sequence[tuple[str, UUID, dict[str, Any]]], *, at: datetime | Sequence[datetime]
+) -> list[Event]:
+    """Write events, given as (kind, subject id, data), with one statement and enqueue what follows.
+
+    `at` is when they happened: one moment for all of them, or one for each.
+    """
     brand_id = brand_scope.current()
+    moments = [at] * len(happened) if isinstance(at, datetime) else at
     written = [
         instances.made(
             Event,
@@ -34,13 +40,13 @@ def record_all(happened: Sequence[tuple[str, UUID, dict[str, Any]]], *, at: date
                 "brand_id": brand_id,
                 "kind": kind,
                 "subject_id": subject_id,
-                "at": at,
+                "at": moment,
                 "data": data,
                 # An event that nothing follows is handled by having been written.
-                "handled_at": None if kind in _continuations else at,
+                "handled_at": None if kind in _continuations else moment,
             },
         )
-        for kind, subject_id, data in happened
+        for (kind, subject_id, data), moment in zip(happened, moments, strict=True)
     ]
     columns = ("id", "brand_id", "kind", "subject_id", "at", "data", "handled_at", "last_error")
     bulk.insert(Event, columns, [[getattr(event, name) for name in columns] for event in written])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from itertools import groupby
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
@@ -120,8 +119,10 @@ class Calls:
         changed = self._changed.values()
         bulk.update(CallAttempt, _ATTEMPT_COLUMNS, [row for row in changed if isinstance(row, CallAttempt)])
         bulk.update(Process, _PROCESS_COLUMNS, [row for row in changed if isinstance(row, Process)])
-        for at, happened in groupby(self._happened, key=lambda one: one.at):
-            events.record_all([(one.kind, one.process_id, one.data) for one in happened], at=at)
+        events.record_all(
+            [(one.kind, one.process_id, one.data) for one in self._happened],
+            at=[one.at for one in self._happened],
+        )
         if self._finished:
             tracking.append_later(self._finished)
         if self._free_agents:

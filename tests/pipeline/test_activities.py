@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from filiera.contacts import timeline
 from filiera.contacts.models import Contact
 from filiera.pipeline import commands
-from filiera.pipeline.commands import PlannedTask, activities
-from filiera.pipeline.models import Activity, Deal, DealClosing, Stage, StageHistory
+from filiera.pipeline.commands import AnsweredCall, Ownership, PlannedTask, activities
+from filiera.pipeline.models import Activity, Deal, DealClosing, Stage, StageHistory, StateRule
 from filiera.platform.models import Event, SiteSetting
 from filiera.platform.refusals import Invalid
 from tests.leads import NOW, incoming, take_in
@@ -55,6 +57,89 @@ def test_an_activity_moves_person_deal_and_history_together(lead, bea, kind, sta
     )
     assert (kept.deal_id, kept.origin, kept.status) == (deal.id, "human", "done")
     assert Event.objects.filter(kind="activity.created", subject_id=kept.id).exists()
+
+
+def _rows(leads):
+    """What is written about people: all but the ids and moments of it."""
+    people = {lead.contact.id: place for place, lead in enumerate(leads)}
+    deals = {lead.deal.id: place for place, lead in enumerate(leads)}
+
+    def of(rows, *names):
+        return sorted(
+            [str({**people, **deals}.get(row[name], row[name])) for name in names]
+            for row in rows.order_by().values(*names)
+        )
+
+    return (
+        of(Contact.objects.all(), "id", "status", "assigned_user_id", "updated_at"),
+        of(Deal.objects.all(), "id", "status", "current_stage__name", "stage_entered_at", "version"),
+        of(StageHistory.objects.all(), "deal_id", "stage__name", "entered_at", "exited_at", "change_reason"),
+        of(
+            Activity.objects.all(),
+            *("contact_id", "deal_id", "type", "status", "title", "user_id", "owner_user_id", "occurred_at"),
+            *("direction", "origin", "outcome", "talking_seconds", "cause"),
+        ),
+        sorted(Event.objects.exclude(kind__contains="created").values_list("kind", "at")),
+        of(DealClosing.objects.all(), "deal_id", "status", "closed_at", "closed_by"),
+    )
+
+
+@pytest.mark.parametrize("rule", ["in_contatto", "perso", None])
+def test_calls_written_together_leave_what_each_alone_would(in_vegliasi, bea, rule):
+    """PIP-23: several people, one of them further on, one lost, one called twice, one written before."""
+    StateRule.objects.filter(activity_type="chiamata").delete()
+    if rule:
+        StateRule.objects.create(activity_type="chiamata", lead_state=rule)
+    leads = [
+        take_in(incoming(phone=f"32055512{place:02d}", email=f"p{place}@posta.example"))[0]
+        for place in range(12, 18)
+    ]
+    record(leads[1], "visita", cause="further on")
+    record(leads[2], "rifiuto", cause="lost")
+    record(leads[3], "chiamata", cause="call:3")
+    calls = [
+        AnsweredCall(lead.contact.id, lead.deal.id, bea.id, LATER, 60, "Chiamata", f"call:{place}")
+        for place, lead in enumerate(leads)
+    ]
+    if rule != "perso":  # which closes the deal that the second of two calls alone would look for
+        calls.append(AnsweredCall(leads[4].contact.id, None, None, LATER, None, "Chiamata", "call:again"))
+    with transaction.atomic():
+        for call in calls:
+            fields = {name: getattr(call, name) for name in AnsweredCall.__slots__}
+            deal = Deal.objects.get(contact_id=call.contact_id)
+            if deal.owner_user_id is None and call.user_id and not Activity.objects.filter(cause=call.cause):
+                commands.give_owners([Ownership(deal.id, call.contact_id, call.user_id)], now=LATER)
+            commands.record_activity(type="chiamata", direction="outgoing", now=LATER, **fields)
+        alone = _rows(leads)
+        transaction.set_rollback(True)
+    commands.record_calls(calls, now=LATER)
+    assert _rows(leads) == alone
+    commands.record_calls(calls, now=LATER + timedelta(minutes=1))
+    assert _rows(leads) == alone
+
+
+def test_many_calls_take_no_more_statements_than_one(in_vegliasi, bea):
+    def statements(people):
+        leads = [
+            take_in(incoming(phone=f"3205551{place}", email=f"p{place}@posta.example"))[0] for place in people
+        ]
+        calls = [
+            AnsweredCall(lead.contact.id, lead.deal.id, bea.id, LATER, 60, "Chiamata", f"call:{lead.deal.id}")
+            for lead in leads
+        ]
+        with CaptureQueriesContext(connection) as captured:
+            commands.record_calls(calls, now=LATER)
+        return len(captured)
+
+    one, many = statements(range(100, 101)), statements(range(200, 225))
+    assert many == one <= 20
+
+
+def test_a_call_of_somebody_who_is_gone_adds_nothing(lead, bea):
+    Contact.objects.update(deleted_at=NOW)
+    call = AnsweredCall(lead.contact.id, lead.deal.id, bea.id, LATER, 60, "Chiamata", "call:1")
+    commands.record_calls([call], now=LATER)
+    assert not Activity.objects.exists()
 
 
 def test_a_refusal_closes_the_deal_as_lost_with_its_note_as_reason(lead, bea):

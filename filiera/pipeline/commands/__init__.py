@@ -2,11 +2,13 @@
 
 from filiera.pipeline.commands.activities import (
     ActivityMissing,
+    AnsweredCall,
     PlannedTask,
     cancel_activity,
     edit_activity,
     plan_tasks,
     record_activity,
+    record_calls,
 )
 from filiera.pipeline.commands.deals import (
     DealIsClosed,
@@ -37,6 +39,7 @@ from filiera.pipeline.commands.stages import (
 
 __all__ = [
     "ActivityMissing",
+    "AnsweredCall",
     "DealIsClosed",
     "DealMissing",
     "Lead",
@@ -61,6 +64,7 @@ __all__ = [
     "open_leads",
     "plan_tasks",
     "record_activity",
+    "record_calls",
     "reopen_deal",
     "reorder_stages",
     "restore_leads",

@@ -1,12 +1,13 @@
 """What people do about a lead, what they mean to do, and what that does to the lead's state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from filiera.contacts.commands import ContactMissing
@@ -93,6 +94,138 @@ def record_activity(
     _apply_rule(contact, deal, activity, now=now)
     live.announce("leads", "board")
     return activity
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredCall:
+    """A call that the house placed and an agent picked up. `cause` is unique in the brand, as for `record_activity`."""
+
+    contact_id: UUID
+    deal_id: UUID | None
+    user_id: UUID | None
+    occurred_at: datetime
+    talking_seconds: int | None
+    title: str
+    cause: str
+
+
+@transaction.atomic
+def record_calls(calls: Sequence[AnsweredCall], *, now: datetime) -> None:
+    """Write calls as activities of their agents with what follows, as `record_activity` does for one.
+
+    Whoever picked up becomes the owner of a deal that had none. A call that stands there already, or whose person or
+    deal does not, adds nothing. The number of statements does not depend on the number of calls.
+    """
+    people = _locked_people({call.contact_id for call in calls})
+    written = set(
+        Activity.objects.filter(cause__in=[call.cause for call in calls]).values_list("cause", flat=True)
+    )
+    calls = [call for call in calls if call.contact_id in people and call.cause not in written]
+    if not calls:
+        return
+    rows = Deal.objects.select_for_update(no_key=True).filter(contact_id__in=people)
+    deals_there = list(
+        rows.filter(
+            Q(status=Deal.Status.OPEN) | Q(id__in=[call.deal_id for call in calls if call.deal_id])
+        ).order_by("id")
+    )
+    by_id = {deal.id: deal for deal in deals_there}
+    open_deals = {deal.contact_id: deal for deal in deals_there if deal.status == Deal.Status.OPEN}
+    done = []
+    for call in calls:
+        deal = by_id.get(call.deal_id) if call.deal_id else open_deals.get(call.contact_id)
+        if call.deal_id and deal is None:
+            continue
+        done.append((call, people[call.contact_id], deal))
+    _hand_over(done, now=now)
+    _write_calls(done, now=now)
+    _move_after_calls([person for _call, person, _deal in done], open_deals, now=now)
+    live.announce("leads", "board")
+
+
+def _hand_over(done: Sequence[tuple[AnsweredCall, Contact, Deal | None]], *, now: datetime) -> None:
+    owners = []
+    for call, person, deal in done:
+        if deal is not None and deal.owner_user_id is None and call.user_id is not None:
+            deal.owner_user_id = person.assigned_user_id = call.user_id
+            owners.append(deals.Ownership(deal.id, person.id, call.user_id))
+    deals.give_owners(owners, now=now)
+
+
+def _write_calls(done: Sequence[tuple[AnsweredCall, Contact, Deal | None]], *, now: datetime) -> None:
+    brand_id = brand_scope.current()
+    facts, rows = [], []
+    for call, person, deal in done:
+        activity_id = new_id()
+        rows.append(
+            (
+                *(activity_id, brand_id, person.id, deal.id if deal else None, Activity.Type.CHIAMATA.value),
+                *(Activity.Status.DONE.value, call.title[:255], "", call.user_id),
+                *((deal.owner_user_id if deal else None) or person.assigned_user_id, call.occurred_at),
+                *("outgoing", Activity.Origin.HUMAN.value, "", call.talking_seconds, call.cause),
+                *(False, "", "", now, now),
+            )
+        )
+        facts.append(
+            (
+                "activity.created",
+                activity_id,
+                {
+                    "contact_id": str(person.id),
+                    "deal_id": str(deal.id) if deal else None,
+                    "type": Activity.Type.CHIAMATA.value,
+                    "status": Activity.Status.DONE.value,
+                    "user_id": str(call.user_id) if call.user_id else None,
+                },
+            )
+        )
+    bulk.insert(
+        Activity,
+        (
+            *("id", "brand_id", "contact_id", "deal_id", "type", "status", "title", "note", "user_id"),
+            *("owner_user_id", "occurred_at", "direction", "origin", "outcome", "talking_seconds", "cause"),
+            *("sync_google_calendar", "google_calendar_event_id", "google_etag", "created_at", "updated_at"),
+        ),
+        rows,
+    )
+    events.record_all(facts, at=now)
+
+
+def _move_after_calls(people: Sequence[Contact], open_deals: Mapping[UUID, Deal], *, now: datetime) -> None:
+    """Let the brand's rule for calls move these people, and their open deals with them."""
+    told = dict(StateRule.objects.values_list("activity_type", "lead_state"))
+    allow_regression = _allows_regression()
+    targets = {
+        person: rules.state_after(
+            current=person.status,
+            activity_type=Activity.Type.CHIAMATA,
+            rules=told,
+            allow_regression=allow_regression,
+        )
+        for person in people
+    }
+    moved = [person for person, target in targets.items() if target is not None]
+    if not moved:
+        return
+    target = told[Activity.Type.CHIAMATA]
+    if target in moves.TERMINAL:
+        for person in moved:
+            _follow(person, open_deals.get(person.id), target, now=now, lost_reason="")
+        return
+    stage = moves.stage_for_state(target)
+    if stage is not None:
+        standing = [open_deals[person.id] for person in moved if person.id in open_deals]
+        moves.enter_together(
+            [deal for deal in standing if deal.current_stage_id != stage.id], stage, cause=moves.RULE, now=now
+        )
+    for person in moved:
+        person.status, person.updated_at = target, now
+    bulk.update(Contact, ("status", "updated_at"), moved)
+
+
+def _locked_people(ids: set[UUID]) -> dict[UUID, Contact]:
+    rows = Contact.objects.select_for_update(no_key=True).filter(id__in=ids, deleted_at=None)
+    return {person.id: person for person in rows.order_by("id")}
 
 
 @transaction.atomic
@@ -191,8 +324,12 @@ def _apply_rule(contact: Contact, deal: Deal | None, activity: Activity, *, now:
         rules=dict(StateRule.objects.values_list("activity_type", "lead_state")),
         allow_regression=_allows_regression(),
     )
-    if target is None:
-        return
+    if target is not None:
+        _follow(contact, deal, target, now=now, lost_reason=activity.note)
+
+
+def _follow(contact: Contact, deal: Deal | None, target: str, *, now: datetime, lost_reason: str) -> None:
+    """Move a locked person to the state that a rule gives, and their open deal with them."""
     if deal is not None and deal.status != Deal.Status.OPEN:
         deal = _deal_of(contact, None)
     if target in moves.TERMINAL:
@@ -200,7 +337,7 @@ def _apply_rule(contact: Contact, deal: Deal | None, activity: Activity, *, now:
         if deal is None and status == Deal.Status.WON:
             deal = _reopened_for_the_order(contact, now=now)
         if deal is not None:
-            deals.finish(contact, deal, status=status, cause=moves.RULE, now=now, lost_reason=activity.note)
+            deals.finish(contact, deal, status=status, cause=moves.RULE, now=now, lost_reason=lost_reason)
     elif deal is not None and (stage := moves.stage_for_state(target)) and stage.id != deal.current_stage_id:
         deals.move(contact, deal, stage, cause=moves.RULE, now=now)
     moves.set_state(contact, target, now=now)
