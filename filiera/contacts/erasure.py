@@ -33,6 +33,7 @@ LOG_FILE = "erasures.jsonl"
 NOT_SWEPT = frozenset(
     {
         *("audit_log", "audit_chain", "contacts_consent", "contacts_suppression"),
+        *("routing_registercheck", "routing_registerresult"),  # keyed hashes
         *("identity_user", "identity_userprofile", "identity_loginattempt", "identity_authtoken"),
         *("identity_session", "identity_brand"),
         *("django_migrations", "django_content_type", "auth_permission", "auth_group"),

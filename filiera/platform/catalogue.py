@@ -44,6 +44,8 @@ NOT_AUDITED = {
     "routing_dailymetrics": "figures, computed again each minute",
     "routing_decision": "is itself the record of who was chosen and why",
     "routing_providercontact": "what the provider calls a number",
+    "routing_registercheck": "is itself evidence, which is only ever added to",
+    "routing_registerresult": "is itself evidence, which is only ever added to",
 }
 
 BRAND_POLICY = "(brand_id = (NULLIF(current_setting('app.brand_id'::text, true), ''::text))::uuid)"

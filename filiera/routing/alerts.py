@@ -130,7 +130,9 @@ def _hold(condition: str, holds: bool, detail: Callable[[], dict[str, Any]], now
 
 
 def _last_hour(now: datetime) -> LastHour:
-    found = Process.objects.filter(created_at__gt=now - WINDOW, created_at__lte=now).aggregate(
+    # A call that the gate stopped went as it should.
+    asked = Process.objects.filter(created_at__gt=now - WINDOW, created_at__lte=now)
+    found = asked.exclude(error_code=codes.NOT_ALLOWED).aggregate(
         processes=Count("id", filter=Q(success__isnull=False)),
         succeeded=Count("id", filter=Q(success=True)),
         average_ms=Avg("processing_time_ms"),

@@ -19,6 +19,8 @@ STARTED: Final = "CALL_INITIATED_SUCCESSFULLY"
 # Not an outcome of the API: the agents let it ring, which is no error (ROU-67), or it could not be settled.
 NOT_PICKED_UP: Final = "NOT_PICKED_UP"
 NOT_CONFIRMED: Final = "NOT_CONFIRMED"
+# Nor this: the person may not be rung (`gate`), and nobody is told to do it by hand.
+NOT_ALLOWED: Final = "CALL_NOT_ALLOWED"
 # Marks of an attempt that counts as no try: the same agent is asked again.
 RATE_LIMITED: Final = "RATE_LIMITED"
 NOT_SENT: Final = "NOT_SENT"
@@ -58,6 +60,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     CALL_FAILED: _("La chiamata non è partita"),
     NOT_PICKED_UP: _("Nessun agente ha risposto allo squillo"),
     NOT_CONFIRMED: _("Non sappiamo com’è finita la chiamata"),
+    NOT_ALLOWED: _("Questa persona non si può chiamare"),
     RATE_LIMITED: _("Il centralino ha chiesto di aspettare"),
     NOT_SENT: _("Il centralino non era raggiungibile"),
 }

@@ -34,7 +34,7 @@ def register() -> None:
                 "state": "'done'",
                 "due_at": Texts.NULL,
             },
-            plain=("number", "type", "final_status", "error_code"),
+            plain=("number", "type", "basis", "final_status", "error_code"),
         ),
         Holding(
             "routing_providercontact",
@@ -49,5 +49,8 @@ def register() -> None:
         routing_alert="conditions of the house",
         routing_connection="accounts at providers",
         routing_dailymetrics="counts",
+        routing_outboundnumber="the brand's own numbers",
+        routing_registercheck="checks of whole lists: counts",
+        routing_registerresult="keyed hashes: what the opposition register said",
         routing_routingstate="the turn of the agents",
     )

@@ -30,6 +30,12 @@ class Connection(BrandRow):
     is_dry_run = models.BooleanField(default=False)
     agents_polled_at = models.DateTimeField(null=True, blank=True)
     last_ok_at = models.DateTimeField(null=True, blank=True)
+    # That this provider originates Italian numbers inside Italy (GD-13): who looked, when, and what they saw.
+    origin_checked_at = models.DateTimeField(null=True, blank=True)
+    origin_checked_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    origin_note = models.TextField(default="", db_default="", blank=True)
     # One process at a time places the brand's calls; this is its lease.
     placing_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -118,11 +124,18 @@ class Process(BrandRow):
         CALLING = "calling", _("In chiamata")
         DONE = "done", _("Conclusa")
 
+    class Basis(models.TextChoices):
+        REQUEST = "request", _("risponde a una richiesta")
+        PURCHASE = "purchase", _("riguarda un acquisto")
+        PROMOTION = "promotion", _("promozione permessa")
+
     number = models.CharField(max_length=50)
     contact = BrandForeignKey(Contact)
     lead_event = BrandForeignKey(LeadEvent, null=True)
     submission = BrandForeignKey(Submission, null=True)
     type = models.CharField(max_length=30, default="LEAD_PROCESS")
+    # On what the call rests (GD-04); what the gate said when somebody asked for it again.
+    basis = models.CharField(max_length=9, choices=Basis, default="request", db_default="request")
     state = models.CharField(max_length=7, choices=State, default=State.WAITING)
     # When somebody has to look at it again; while it is being placed, when the lease of whoever does it lapses.
     due_at = models.DateTimeField(null=True)
@@ -297,4 +310,66 @@ class Alert(BrandRow):
                 name="alert_once",
                 condition=models.Q(cleared_at__isnull=True),
             )
+        ]
+
+
+class RegisterCheck(BrandRow):
+    """A check of numbers against the public opposition register, as its result file says (GD-10). Only added to."""
+
+    checked_at = models.DateTimeField()
+    file_hash = models.CharField(max_length=64)
+    numbers = models.IntegerField()
+    listed = models.IntegerField()
+    imported_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "file_hash"], name="register_file_once"),
+        ]
+        indexes = [models.Index(fields=["brand_id", "-checked_at"], name="register_check_latest")]
+
+
+class RegisterResult(BrandRow):
+    """What a check said about a number, which is kept as the keyed hash of the suppressions. Only added to.
+
+    `listed_since` is a moment by which it was listed: as the file says, else the first of the checks in a row that
+    found it there.
+    """
+
+    check_of = BrandForeignKey(RegisterCheck)
+    number_hash = models.CharField(max_length=64)
+    is_listed = models.BooleanField()
+    listed_since = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["brand_id", "check_of", "number_hash"], name="register_result_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["brand_id", "number_hash", "-checked_at"], name="register_latest"),
+        ]
+
+
+class OutboundNumber(BrandRow):
+    """A number of ours that people see when we ring, and whether it stands in AGCOM's ROC register (GD-12)."""
+
+    number_e164 = models.CharField(max_length=17)
+    label = models.CharField(max_length=100, default="", blank=True)
+    is_in_roc = models.BooleanField(default=False)
+    roc_date = models.DateField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "number_e164"], name="outbound_number_once"),
+            models.CheckConstraint(
+                condition=models.Q(is_in_roc=False) | models.Q(roc_date__isnull=False),
+                name="outbound_roc_has_date",
+            ),
         ]

@@ -37,7 +37,7 @@ from filiera.identity.models import Brand
 from filiera.platform import brand_scope, bulk, circuit, http, limiter, live
 from filiera.platform.ids import new_id
 from filiera.platform.models import EndpointHealth
-from filiera.routing import areas, codes, errands, outcomes, rules, settling, team, tracking
+from filiera.routing import areas, codes, errands, gate, outcomes, rules, settling, team, tracking
 from filiera.routing.cloudtalk import (
     BULK_LIMIT,
     READ_TIMEOUT_S,
@@ -432,6 +432,12 @@ class _Placing:
                 for process in claimed:
                     calls.fail(process, codes.CALL_FAILED, DRY_RUN)
             return []
+        if stopped := gate.stopped(claimed, now=now):
+            with outcomes.Calls(now=now, processes=claimed) as calls:
+                for process in claimed:
+                    if process.id in stopped:
+                        calls.fail(process, codes.NOT_ALLOWED, stopped[process.id])
+            claimed = [process for process in claimed if process.id not in stopped]
         Process.objects.filter(id__in=[process.id for process in claimed]).update(
             state=Process.State.CALLING, due_at=now + CLAIM_LEASE
         )

@@ -342,6 +342,7 @@ def calls_failed(*, since: datetime) -> list[CallWaiting]:
     failed = (
         Process.objects.filter(state=Process.State.DONE, created_at__gte=since)
         .filter(Q(success=False) | Q(error_code__in=[codes.NOT_PICKED_UP, codes.NOT_CONFIRMED]))
+        .exclude(error_code=codes.NOT_ALLOWED)
         .select_related("contact", "agent")
         .order_by("-created_at", "-id")[:500]
     )
@@ -427,6 +428,8 @@ def next_step_sentence(process: Process) -> str:
         return ""
     if process.error_code in (codes.INVALID_PHONE, codes.MISSING_PHONE):
         return _("Correggi il numero e la chiamata parte.")
+    if process.error_code == codes.NOT_ALLOWED:
+        return ""
     return _("Tocca a una persona: chiama tu, o riprova.")
 
 

@@ -62,6 +62,8 @@ def outcome(
         return Outcome("bad", "phone-x", _("Numero non valido"))
     if attempt and attempt.state == CallAttempt.State.MISSED:
         return Outcome("hold", "phone-incoming", _("Da richiamare"), who, mine)
+    if process.error_code == codes.NOT_ALLOWED:
+        return Outcome("hold", "phone-off", _("Non si può chiamare"))
     if process.success:
         return Outcome("", "phone", _("Chiamata partita"), who, mine)
     return Outcome("bad", "phone-off", _("Chiamata non riuscita"), who, mine)

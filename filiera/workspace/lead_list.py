@@ -19,6 +19,8 @@ from filiera.identity.models import User, UserRole
 from filiera.pipeline import queries as pipeline
 from filiera.pipeline.queries import Cursor, LeadFilter, ListedLead
 from filiera.platform import formats
+from filiera.routing import gate
+from filiera.routing.call_rules import Stop, Verdict
 from filiera.workspace import calls
 from filiera.workspace.calls import Outcome
 from filiera.workspace.templatetags import ui
@@ -112,6 +114,7 @@ class Row:
     outcome: Outcome | None
     me: UUID
     now: datetime
+    verdict: Verdict
 
     @property
     def key(self) -> str:
@@ -162,8 +165,13 @@ class Row:
         return ui.when(self.lead.last_lead_at, self.now)
 
     @property
-    def can_be_called(self) -> bool:
+    def has_number(self) -> bool:
         return bool(self.lead.phone_is_valid and self.lead.phone_e164)
+
+    @property
+    def why(self) -> str:
+        """Return on which basis one may call, or why not."""
+        return gate.sentence(self.verdict, self.now)
 
     @property
     def number(self) -> str:
@@ -203,15 +211,18 @@ def rows_of(contact_ids: Sequence[UUID], *, me: UUID, now: datetime) -> list[Row
 
 
 def with_calls(leads: Sequence[ListedLead], *, me: UUID, now: datetime) -> list[Row]:
-    """Put beside each lead how its last call went, in two statements."""
-    processes = calls.latest_processes([lead.contact_id for lead in leads])
+    """Put beside each lead how its last call went and whether one may call now, in five statements."""
+    ids = [lead.contact_id for lead in leads]
+    processes = calls.latest_processes(ids)
     attempts = calls.latest_attempts(processes.values())
+    verdicts = gate.verdicts(ids, now=now) if ids else {}
     return [
         Row(
             lead=lead,
             outcome=calls.outcome(process, attempts.get(process.pk) if process else None, me=me, now=now),
             me=me,
             now=now,
+            verdict=verdicts.get(lead.contact_id, Verdict(stop=Stop.NO_NUMBER)),
         )
         for lead in leads
         for process in [processes.get(lead.contact_id)]

@@ -18,7 +18,9 @@ from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHisto
 from filiera.pipeline.queries import Suggested
 from filiera.pipeline.rules import Stay
 from filiera.platform import formats
+from filiera.routing import gate
 from filiera.routing import rules as routing_rules
+from filiera.routing.call_rules import Basis, Stop, Verdict
 from filiera.routing.models import CallAttempt, Decision
 from filiera.workspace import calls, timeline
 from filiera.workspace.calls import Outcome
@@ -27,7 +29,7 @@ from filiera.workspace.timeline import Entry
 
 @dataclass(frozen=True, slots=True)
 class CallPermission:
-    """What the call button says before it is clicked (UI-03): `state` is allowed, later, ringing or number."""
+    """What the call button says before it is clicked (UI-03): `state` is allowed, later, refused, ringing or number."""
 
     state: str
     why: str
@@ -66,6 +68,7 @@ class Record:
     entries: Sequence[Entry]
     to_do: Sequence[Activity]
     call: CallPermission
+    verdict: Verdict
     allowed: Sequence[Allowed]
     is_opposed: bool
     outcome: Outcome | None
@@ -93,6 +96,7 @@ def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
     process = calls.latest_processes([contact.pk]).get(contact.pk)
     attempt = calls.latest_attempts([process]).get(process.pk) if process else None
     permissions = consents.permissions_of(contact)
+    verdict = gate.verdict_of(contact.pk, now=now, brand=brand)
     return Record(
         contact=contact,
         numbers=known.phones,
@@ -101,10 +105,9 @@ def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
         events=known.events,
         entries=timeline.of(contact.pk),
         to_do=known.tasks,
-        call=permission(
-            known.phones[0] if known.phones else None, attempt, known.events, brand=brand, now=now
-        ),
-        allowed=allowed(permissions, known.events, now=now),
+        call=permission(known.phones[0] if known.phones else None, attempt, verdict, brand=brand, now=now),
+        verdict=verdict,
+        allowed=allowed(permissions, verdict, now=now),
         is_opposed=any(block.channel in ("any", "call") for block in permissions.blocks),
         outcome=calls.outcome(process, attempt, me=me, now=now),
         decision=Decision.objects.filter(contact=contact).order_by("-created_at").first(),
@@ -116,12 +119,12 @@ def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
 def permission(
     number: ContactPhone | None,
     attempt: CallAttempt | None,
-    events: Sequence[LeadEvent],
+    verdict: Verdict,
     *,
     brand: Brand,
     now: datetime,
 ) -> CallPermission:
-    """Say whether one may call now, and why. Every call here answers an enquiry (ROU-70 has its own issue)."""
+    """Say whether one may call now, on which basis, and why not (UI-03): what the call gate says."""
     if number is None:
         return CallPermission("number", _("Non c’è un numero: aggiungilo"), "bad", "alert-circle")
     if not number.is_valid or not number.phone_e164:
@@ -130,29 +133,32 @@ def permission(
         return CallPermission(
             "ringing", _("Ci sta pensando %(name)s") % {"name": attempt.agent.name}, "live", "phone-call"
         )
+    why = gate.sentence(verdict, now)
+    if verdict.stop is Stop.CLOSED_WINDOW:
+        return CallPermission("later", why, "warn", "clock")
+    if verdict.stop is not None:
+        return CallPermission("refused", why, "bad", "phone-off")
     hours = routing_rules.read_hours(brand.settings.get("working_hours"))
     local = timezone.localtime(now)
     if not routing_rules.is_open(hours, local):
         opens = routing_rules.next_open(hours, now, local.tzinfo)  # type: ignore[arg-type]
         when = formats.moment(opens, now) if opens else _("mai, finché l’orario resta vuoto")
         return CallPermission("later", _("Si chiama da %(when)s") % {"when": when}, "warn", "clock")
-    why = _("Consentita")
-    if events:
-        why = _("Consentita: risponde alla sua richiesta, %(when)s") % {
-            "when": formats.moment(events[0].received_at, now)
-        }
     return CallPermission("allowed", why, "ok", "shield-check", href=f"tel:{number.phone_e164}")
 
 
-def allowed(permissions: Permissions, events: Sequence[LeadEvent], *, now: datetime) -> list[Allowed]:
+def allowed(permissions: Permissions, verdict: Verdict, *, now: datetime) -> list[Allowed]:
     """Return what one may do towards a person, each with its own basis (GD-04), in the words of the record."""
     lines = []
-    if events:
-        when = formats.moment(events[0].received_at, now)
-        why = _("sulla sua richiesta, %(when)s") % {"when": when}
+    if verdict.basis is Basis.REQUEST and verdict.since:
+        why = _("sulla sua richiesta, %(when)s") % {"when": formats.moment(verdict.since, now)}
         lines.append(Allowed(True, _("Chiamata di risposta"), why))
+    elif verdict.basis is Basis.PURCHASE and verdict.since:
+        why = _("sul suo acquisto, %(when)s") % {"when": formats.moment(verdict.since, now)}
+        lines.append(Allowed(True, _("Chiamata di servizio"), why))
     else:
-        lines.append(Allowed(False, _("Chiamata di risposta"), _("nessuna richiesta a cui rispondere")))
+        why = _("nessuna richiesta aperta a cui rispondere")
+        lines.append(Allowed(False, _("Chiamata di risposta"), why))
     shown = {
         (Consent.Purpose.MARKETING.value, Consent.Channel.CALL.value): _("Chiamata promozionale"),
         (Consent.Purpose.MARKETING.value, Consent.Channel.EMAIL.value): _("E-mail promozionale"),

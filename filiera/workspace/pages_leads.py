@@ -1,5 +1,6 @@
 """Leads: the list, the record, what one does on it, why an agent was chosen, and a lead typed by hand."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -28,7 +29,7 @@ from filiera.pipeline import queries as pipeline_queries
 from filiera.pipeline.models import Activity, Deal
 from filiera.platform import formats
 from filiera.platform.refusals import Invalid, Missing, Refused
-from filiera.routing import charts
+from filiera.routing import charts, gate
 from filiera.routing import commands as routing
 from filiera.routing import queries as routing_queries
 from filiera.routing.models import Process
@@ -576,7 +577,9 @@ def _call_now_that_one_can(contact: Contact) -> None:
     if process is None or number is None or not number.is_valid:
         return
     if process.state == Process.State.DONE and process.error_code in calls.BAD_NUMBER:
-        routing.retry_process(process_id=process.pk, now=timezone.now(), number_e164=number.phone_e164)
+        # The number is corrected all the same; the call button says why nobody is rung.
+        with contextlib.suppress(gate.CallNotAllowed):
+            routing.retry_process(process_id=process.pk, now=timezone.now(), number_e164=number.phone_e164)
 
 
 def _told(sentence: str) -> HttpResponse:

@@ -14,7 +14,7 @@ from filiera.pipeline.commands import Lead
 from filiera.platform import brand_scope, bulk, events, live
 from filiera.platform.ids import new_id
 from filiera.platform.refusals import Missing, Refused
-from filiera.routing import codes, tracking, wake
+from filiera.routing import codes, gate, tracking, wake
 from filiera.routing.commands.assignment import Assigned
 from filiera.routing.models import CallAttempt, Process
 
@@ -63,16 +63,14 @@ class NoNumber(Refused):
 def request_calls(assigned: Sequence[Assigned], *, now: datetime) -> None:
     """Start a process for each lead that asks for a call, and wake whoever places them.
 
-    Test leads are never dialled, nor is who opposed and did not come back by a form of their own. A person who is
-    waiting for a call already gets that one, at once, and no second.
+    Test leads are never dialled, nor is whom the gate stops: who opposed and did not come back by a form of their own,
+    or had their processing restricted. A person who waits for a call already gets that one, at once, and no second.
     A missing or wrong number ends the process here, where people see it. A fixed number of statements.
     """
     wanted = [
         item
         for item in assigned
-        if item.lead.incoming.auto_call
-        and not item.lead.event.is_test
-        and not item.lead.contact.is_suppressed
+        if item.lead.incoming.auto_call and not item.lead.event.is_test and gate.may_answer(item.lead.contact)
     ]
     if not wanted:
         return
@@ -94,7 +92,7 @@ def request_calls(assigned: Sequence[Assigned], *, now: datetime) -> None:
 def retry_process(*, process_id: UUID, now: datetime, number_e164: str | None = None) -> Process:
     """Start a process again from its first try, as somebody asked, to a corrected number when one is given.
 
-    Raises Missing, CallUnderWay, NoNumber.
+    Raises Missing, CallUnderWay, NoNumber, and CallNotAllowed when the gate says no.
     """
     process = Process.objects.select_for_update(no_key=True).filter(id=process_id).first()
     if process is None:
@@ -106,10 +104,15 @@ def retry_process(*, process_id: UUID, now: datetime, number_e164: str | None = 
     process.number_e164 = number_e164 or process.number_e164
     if not process.number_e164:
         raise NoNumber(_("Manca un numero che si possa chiamare: correggilo nella scheda, poi riprova."))
+    process.basis = gate.demand(process.contact_id, now=now).basis or process.basis
     process.lead = process.lead | {"phone": process.number_e164}
     process.state, process.due_at = Process.State.WAITING, now
     process.round, process.attempts, process.delays_used = process.round + 1, 0, 0
-    process.save(update_fields=["number_e164", "lead", "state", "due_at", "round", "attempts", "delays_used"])
+    process.save(
+        update_fields=[
+            *("number_e164", "lead", "basis", "state", "due_at", "round", "attempts", "delays_used")
+        ]
+    )
     wake.place_calls_soon(process.brand_id)
     live.announce("calls")
     return process
