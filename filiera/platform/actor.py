@@ -78,6 +78,8 @@ def acting(actor: Actor) -> Iterator[None]:
 
 def tell(settings: dict[str, str]) -> None:
     """Set settings of the open transaction with one statement."""
+    if not settings:
+        return
     calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
     with connection.cursor() as cursor:
         cursor.execute(f"select {calls}", [text for pair in settings.items() for text in pair])

@@ -28,8 +28,11 @@ def use(brand_id: UUID | str | None) -> Iterator[None]:
     """
     brand = UUID(str(brand_id)) if brand_id else None
     outer = _current.get()
+    is_new = not connection.in_atomic_block
     with transaction.atomic():
-        actor.tell({"app.brand_id": _text(brand), **actor.current().settings()})
+        told = {"app.brand_id": _text(brand), **actor.current().settings()}
+        # Nothing is set yet in a transaction that begins here.
+        actor.tell({name: value for name, value in told.items() if value} if is_new else told)
         token = _current.set(brand)
         try:
             yield

@@ -63,6 +63,10 @@ _ATTEMPT_COLUMNS: Final = (
     ),
     *("agent_answered_at", "talking_seconds", "recording_url", "ended_at"),
 )
+_STATUS_COLUMNS: Final = (
+    *("provider_status", "last_status", "status_outbound", "is_daily_limit_ok"),
+    *("last_status_at", "last_available_at"),
+)
 
 
 def ring_window() -> timedelta:
@@ -516,26 +520,39 @@ def set_status(
 
     News older than what is known is dropped: lists and events overtake each other.
     """
-    if agent.last_status_at is not None and agent.last_status_at > at:
-        return False
-    outbound = agent.status_outbound if status_outbound is None else status_outbound
-    limit_ok = agent.is_daily_limit_ok if is_daily_limit_ok is None else is_daily_limit_ok
-    status = rules.own_status(word, status_outbound=outbound, is_daily_limit_ok=limit_ok)
-    became_free = status == rules.Status.ONLINE and agent.last_status != rules.Status.ONLINE
-    changed = (agent.provider_status, agent.last_status) != (word, status)
-    if agent.last_status == rules.Status.ONLINE and status != rules.Status.ONLINE:
-        agent.last_available_at = at
-    Agent.objects.filter(id=agent.id).update(
-        provider_status=word,
-        last_status=status,
-        status_outbound=outbound,
-        is_daily_limit_ok=limit_ok,
-        last_status_at=at,
-        last_available_at=agent.last_available_at,
-    )
-    agent.provider_status, agent.last_status, agent.last_status_at = word, status, at
-    agent.status_outbound, agent.is_daily_limit_ok = outbound, limit_ok
-    if changed:
+    news = AgentNews(agent, word, status_outbound, is_daily_limit_ok)
+    return set_statuses([news], at=at) == 1
+
+
+class AgentNews(NamedTuple):
+    """The provider's word about an agent; of what is None it said nothing."""
+
+    agent: Agent
+    word: str
+    status_outbound: bool | None = None
+    is_daily_limit_ok: bool | None = None
+
+
+def set_statuses(told: Iterable[AgentNews], *, at: datetime) -> int:
+    """Keep the provider's word about agents, as `set_status` does; returns how many became available by it."""
+    became_free = 0
+    has_changed = False
+    heard_of = []
+    for agent, word, status_outbound, is_daily_limit_ok in told:
+        if agent.last_status_at is not None and agent.last_status_at > at:
+            continue
+        outbound = agent.status_outbound if status_outbound is None else status_outbound
+        limit_ok = agent.is_daily_limit_ok if is_daily_limit_ok is None else is_daily_limit_ok
+        status = rules.own_status(word, status_outbound=outbound, is_daily_limit_ok=limit_ok)
+        became_free += status == rules.Status.ONLINE and agent.last_status != rules.Status.ONLINE
+        has_changed |= (agent.provider_status, agent.last_status) != (word, status)
+        if agent.last_status == rules.Status.ONLINE and status != rules.Status.ONLINE:
+            agent.last_available_at = at
+        agent.provider_status, agent.last_status, agent.last_status_at = word, str(status), at
+        agent.status_outbound, agent.is_daily_limit_ok = outbound, limit_ok
+        heard_of.append(agent)
+    bulk.update(Agent, _STATUS_COLUMNS, heard_of)
+    if has_changed:
         live.announce("agents")
     return became_free
 

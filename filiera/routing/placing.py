@@ -580,6 +580,8 @@ class _Placing:
                 self._save_contacts(makings, now)
                 self._save_calls(calls, now)
         for errand in finished:
+            if isinstance(errand, AddContacts | Call):
+                continue
             with brand_scope.use(self.brand_id):
                 match errand:
                     case ListAgents(result=list() as listed):

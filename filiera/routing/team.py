@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, IntegerField, OuterRef, Subquery
-from django.db.models.functions import Coalesce
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from django.db import connection
 
 from filiera.routing import rules
 from filiera.routing.models import Agent, CallAttempt
@@ -11,18 +14,36 @@ from filiera.routing.rules import Candidate
 
 
 def candidates() -> list[Candidate]:
-    """Return all agents of the brand in the order of the sequence, with their calls under way; one statement."""
-    under_way = (
-        CallAttempt.objects.filter(agent=OuterRef("pk"), state__in=CallAttempt.LIVE, ended_at__isnull=True)
-        .order_by()
-        .values("agent")
-        .annotate(number=Count("pk"))
-        .values("number")
-    )
-    agents = Agent.objects.annotate(
-        live_calls=Coalesce(Subquery(under_way, output_field=IntegerField()), 0)
-    ).order_by("sort_order", "provider_agent_id")
-    return [candidate(agent, live_calls=agent.live_calls) for agent in agents]
+    """Return all agents of the brand in the order of the sequence, with their calls under way; one statement.
+
+    Without models: every batch of leads and every look at the calls asks for the whole team.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_TEAM, [[state.value for state in CallAttempt.LIVE]])
+        return [_read(row) for row in cursor.fetchall()]
+
+
+_TEAM: Final = """
+select a.id::text, a.name, a.sort_order, a.provider_agent_id, a.user_id::text, a.is_enabled, a.provider_status,
+       a.status_outbound, a.is_daily_limit_ok, a.weight, a.skills, a.schedule::text, a.on_leave_until,
+       coalesce(busy.calls, 0), a.max_concurrent_calls
+from routing_agent a
+left join (
+    select agent_id, count(*) as calls from routing_callattempt
+    where state = any(%s) and ended_at is null group by agent_id
+) busy on busy.agent_id = a.id
+order by a.sort_order, a.provider_agent_id
+"""
+
+
+def _read(row: tuple[Any, ...]) -> Candidate:
+    *plain, skills, schedule, on_leave_until, live_calls, most_calls = row
+    return Candidate(*(*plain, frozenset(skills), _hours(schedule), on_leave_until, live_calls, most_calls))
+
+
+@lru_cache(maxsize=1024)
+def _hours(text: str | None) -> rules.Hours | None:
+    return rules.read_hours(orjson.loads(text)) if text is not None else None
 
 
 def candidate(agent: Agent, *, live_calls: int = 0) -> Candidate:

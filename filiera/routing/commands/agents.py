@@ -134,25 +134,18 @@ def take_agents_list(listed: Sequence[AgentInfo], *, read_at: datetime, add_new:
         agent.provider_agent_id: agent
         for agent in Agent.objects.select_for_update(no_key=True).order_by("id")
     }
-    became_free = 0
+    told = []
     for info in listed:
         agent = known.pop(info.id, None)
         if agent is None:
             if add_new:
                 _add_listed(info, read_at)
             continue
-        became_free += outcomes.set_status(
-            agent,
-            info.status,
-            at=read_at,
-            status_outbound=info.status_outbound,
-            is_daily_limit_ok=info.is_daily_limit_ok,
-        )
+        told.append(outcomes.AgentNews(agent, info.status, info.status_outbound, info.is_daily_limit_ok))
         if add_new and info.extension is not None and agent.extension != info.extension:
             Agent.objects.filter(id=agent.id).update(extension=info.extension)
-    for agent in known.values():
-        outcomes.set_status(agent, "", at=read_at)
-    if became_free:
+    told += [outcomes.AgentNews(agent, "") for agent in known.values()]
+    if became_free := outcomes.set_statuses(told, at=read_at):
         outcomes.wake_waiting(became_free, now=timezone.now())
     if add_new:
         live.announce("agents")
