@@ -1,9 +1,9 @@
 """Permissions of people: kept as they were given, read as they hold now, taken back at any moment."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
@@ -16,7 +16,7 @@ from filiera.contacts.consent_rules import Act, Block
 from filiera.contacts.models import Consent, Contact, ContactPhone, Suppression
 from filiera.platform import events, live
 from filiera.platform.ids import new_id
-from filiera.platform.refusals import Missing
+from filiera.platform.refusals import Invalid, Missing
 
 if TYPE_CHECKING:
     from filiera.capture.leads import IncomingLead
@@ -199,6 +199,82 @@ def withdraw(
     )
     live.announce("leads")
     return len(standing)
+
+
+@transaction.atomic
+def record(
+    contact: Contact,
+    *,
+    purpose: str,
+    channel: str,
+    text: str,
+    given_at: datetime,
+    collected_by: str,
+    language: str,
+    user_name: str,
+    now: datetime,
+) -> Consent:
+    """Keep a permission that a colleague collected: the exact words, when, how, and who wrote it down.
+
+    It is no act of the person's own that we saw, so it ends no opposition (GD-28). Raises Invalid.
+    """
+    text, collected_by = (one.replace("\x00", "").strip() for one in (text, collected_by))
+    wrong: dict[str, list[str]] = {}
+    if purpose not in PERMITTING:
+        wrong["purpose"] = [_("Scegli a che cosa ha acconsentito.")]
+    if (purpose in (MARKETING, Consent.Purpose.NEWSLETTER)) != (
+        channel in Consent.Channel.values and channel != ""
+    ):
+        wrong["channel"] = [_("Promozioni e newsletter hanno un canale, il resto no.")]
+    if not text:
+        wrong["text"] = [_("Servono le parole esatte che ha letto o sentito.")]
+    if not collected_by:
+        wrong["collected_by"] = [_("Scrivi come lo ha dato, e dov’è la prova.")]
+    if given_at > now:
+        wrong["given_at"] = [_("Nel futuro non ha ancora detto niente.")]
+    if wrong:
+        raise Invalid(_("Alcuni campi non vanno bene."), details=wrong)
+    consent = Consent.objects.create(
+        contact=contact,
+        purpose=purpose,
+        channel=channel,
+        given=True,
+        by_person=False,
+        text=text[: consent_rules.LONGEST_TEXT],
+        text_version=consent_rules.version_of(text),
+        language=language,
+        collected_by=f"{collected_by} ({user_name})"[:255],
+        at=given_at,
+        created_at=now,
+    )
+    events.record(
+        kind="consent.recorded", subject_id=contact.id, at=now, data={"permission": [purpose, channel]}
+    )
+    live.announce("leads")
+    return consent
+
+
+def evidence_of(contact: Contact, *, now: datetime) -> dict[str, Any]:
+    """Return every permission of a person with its proof, what holds now, and what stands against it (GD-02)."""
+    found = permissions_of(contact)
+    rows = Consent.objects.filter(contact_id=contact.id).order_by("at", "id")
+    hidden = ("brand_id", "contact_id")
+    return {
+        "contact_id": contact.id,
+        "made_at": now,
+        "permissions": [
+            {"purpose": one.purpose, "channel": one.channel, "holds": one.holds} for one in found.rows
+        ],
+        "blocks": [asdict(one) for one in found.blocks],
+        "records": [
+            {
+                field.attname: getattr(row, field.attname)
+                for field in Consent._meta.concrete_fields
+                if field.attname not in hidden
+            }
+            for row in rows
+        ],
+    }
 
 
 # The link that a person gets: their own page, without an account

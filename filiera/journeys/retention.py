@@ -11,11 +11,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from filiera.contacts import erasure
 from filiera.contacts.models import RetentionPolicy
 from filiera.platform import brand_scope, events
 from filiera.platform.models import Event
+from filiera.platform.refusals import Invalid
 
 SET: Final = 500
 DONE: Final = "retention.done"
@@ -55,6 +57,29 @@ def run(brand_id: UUID, *, now: datetime) -> dict[str, int]:
             data = {"gone": gone, "months": wanted}
             events.record(kind=DONE, subject_id=brand_id, at=now, data=data)
     return gone
+
+
+def set_term(*, data_class: str, months: int, reason: str, owner: str, is_default: bool = False) -> None:
+    """Keep a class of data so many months, for a reason that `owner` answers for; or as long as by default.
+
+    Raises Invalid.
+    """
+    if data_class not in DEFAULT_MONTHS:
+        raise Invalid(_("Questi dati non hanno un termine."))
+    if is_default:
+        RetentionPolicy.objects.filter(data_class=data_class).delete()
+        return
+    reason = reason.replace("\x00", "").strip()
+    wrong = {}
+    if not 1 <= months <= 240:
+        wrong["mesi"] = [_("Da 1 a 240 mesi.")]
+    if not reason:
+        wrong["motivo"] = [_("Serve il motivo.")]
+    if wrong:
+        raise Invalid(_("Alcuni campi non vanno bene."), details=wrong)
+    RetentionPolicy.objects.update_or_create(
+        data_class=data_class, defaults={"months": months, "reason": reason[:2_000], "owner": owner[:255]}
+    )
 
 
 def report(*, most: int = 400) -> dict[str, Any]:

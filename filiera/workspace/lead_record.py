@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -11,7 +10,7 @@ from django.utils.translation import gettext as _
 from filiera.contacts import consents, phones
 from filiera.contacts.consents import Permissions
 from filiera.contacts.models import Consent, Contact, ContactPhone
-from filiera.identity.models import Brand
+from filiera.identity.models import Brand, User
 from filiera.pipeline import queries as pipeline
 from filiera.pipeline import rules as pipeline_rules
 from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHistory
@@ -36,6 +35,17 @@ class CallPermission:
     tone: str
     icon: str
     href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What is said first on the phone (GD-15): who calls, for whom, where the data are from, how to object.
+
+    `must_tick` tells that the outcome of the call is saved only when the agent says that it was said.
+    """
+
+    words: Sequence[str]
+    must_tick: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,7 @@ class Record:
     to_do: Sequence[Activity]
     call: CallPermission
     verdict: Verdict
+    opening: Opening | None
     allowed: Sequence[Allowed]
     is_opposed: bool
     outcome: Outcome | None
@@ -90,7 +101,7 @@ class Record:
         return f"https://wa.me/{number.phone_e164.removeprefix('+')}"
 
 
-def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
+def read(contact: Contact, *, brand: Brand, me: User, now: datetime) -> Record:
     """Read the record in a fixed number of statements."""
     known = pipeline.record_of(contact)
     process = calls.latest_processes([contact.pk]).get(contact.pk)
@@ -107,12 +118,13 @@ def read(contact: Contact, *, brand: Brand, me: UUID, now: datetime) -> Record:
         to_do=known.tasks,
         call=permission(known.phones[0] if known.phones else None, attempt, verdict, brand=brand, now=now),
         verdict=verdict,
+        opening=opening(verdict, permissions, known.events, brand=brand, me=me),
         allowed=allowed(permissions, verdict, now=now),
         is_opposed=any(block.channel in ("any", "call") for block in permissions.blocks),
-        outcome=calls.outcome(process, attempt, me=me, now=now),
+        outcome=calls.outcome(process, attempt, me=me.pk, now=now),
         decision=Decision.objects.filter(contact=contact).order_by("-created_at").first(),
         suggestion=known.suggestions[0] if known.suggestions else None,
-        mine=contact.assigned_user_id == me,
+        mine=contact.assigned_user_id == me.pk,
     )
 
 
@@ -147,6 +159,41 @@ def permission(
     return CallPermission("allowed", why, "ok", "shield-check", href=f"tel:{number.phone_e164}")
 
 
+def opening(
+    verdict: Verdict, permissions: Permissions, events: Sequence[LeadEvent], *, brand: Brand, me: User
+) -> Opening | None:
+    """Return what an agent says first, or None where nobody may call."""
+    if not (verdict.may or verdict.stop is Stop.CLOSED_WINDOW):
+        return None
+    is_promotion = must_say_opening(verdict)
+    consent = permissions.of(Consent.Purpose.MARKETING, Consent.Channel.CALL).consent
+    if is_promotion and consent is not None:
+        source = _("Ho il suo numero perché ha acconsentito il %(day)s (%(source)s).") % {
+            "day": formats.day_month(timezone.localtime(consent.at).date()),
+            "source": consent.collected_by,
+        }
+    elif events:
+        source = _("Ho il suo numero dalla richiesta che ci ha mandato il %(day)s (%(source)s).") % {
+            "day": formats.day_month(timezone.localtime(events[0].received_at).date()),
+            "source": events[0].marketing_source.name if events[0].marketing_source else events[0].source,
+        }
+    else:
+        source = _("Ho il suo numero perché è nostro cliente.")
+    return Opening(
+        words=(
+            _("Buongiorno, sono %(me)s e chiamo per %(brand)s.") % {"me": me.name, "brand": brand.name},
+            source,
+            _("Se non vuole essere chiamato me lo dica: lo segno subito."),
+        ),
+        must_tick=is_promotion,
+    )
+
+
+def must_say_opening(verdict: Verdict) -> bool:
+    """Tell whether a call now is a promotion, also one that was begun before the window closed."""
+    return verdict.is_promotion or verdict.stop is Stop.CLOSED_WINDOW
+
+
 def allowed(permissions: Permissions, verdict: Verdict, *, now: datetime) -> list[Allowed]:
     """Return what one may do towards a person, each with its own basis (GD-04), in the words of the record."""
     lines = []
@@ -172,11 +219,11 @@ def allowed(permissions: Permissions, verdict: Verdict, *, now: datetime) -> lis
             shown.setdefault((one.purpose, one.channel), ", ".join(name for name in names if name))
     for (purpose, channel), what in shown.items():
         one = permissions.of(purpose, channel)
-        lines.append(Allowed(one.holds, what, _why(one, now)))
+        lines.append(Allowed(one.holds, what, why_of(one, now)))
     return lines
 
 
-def _why(one: consents.Permission, now: datetime) -> str:
+def why_of(one: consents.Permission, now: datetime) -> str:
     """Return the proof of a permission, or what stands against it."""
     if one.holds and one.consent:
         words = {"when": formats.moment(one.consent.at, now), "source": one.consent.collected_by}

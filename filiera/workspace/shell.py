@@ -27,6 +27,7 @@ NEEDS = {
     "people": "manage_users",
     "system": "system_settings",
     "api-keys": "system_settings",
+    "privacy": "system_settings",
 }
 """What a page of the menu demands; it stands only there for who may open it."""
 MOST_COUNTED = 99
@@ -200,6 +201,7 @@ class Shell:
                     else []
                 ),
                 _item("api-keys", _("Chiavi"), "key", "k"),
+                _item("privacy", _("Privacy"), "fingerprint", "p"),
             ],
         ]
         open_to_me = [

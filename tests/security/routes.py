@@ -20,7 +20,7 @@ from filiera.capture.models import MarketingSource, Source, Submission
 from filiera.contacts.models import Contact, DuplicateSuggestion
 from filiera.identity.models import ApiKey, Brand, Invitation, Session, User, VaultKey
 from filiera.pipeline.models import Activity, Deal, Stage
-from filiera.routing.models import Agent, Connection, Decision, Process
+from filiera.routing.models import Agent, Connection, Decision, OutboundNumber, Process
 from tests.security.world import World
 
 JOB = AnonymousUser  # stands for a row of the job queue, which is no model of ours
@@ -47,6 +47,7 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "lead_id": (Contact,),
     "marketing_source": (MarketingSource,),
     "marketing_source_id": (MarketingSource,),
+    "number_id": (OutboundNumber,),
     "one": (Submission,),
     "owner": (User,),
     "owner_id": (User,),
