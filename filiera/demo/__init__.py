@@ -15,7 +15,8 @@ from filiera.platform import supervisor
 from filiera.platform.console import gettext as _
 from filiera.platform.console import say
 
-SIMULATORS = ("cloudtalk", "gohighlevel", "meta", "mailbox", "smtp")
+SIMULATORS = ("cloudtalk", "gohighlevel", "meta", "google", "mailbox", "smtp")
+GOOGLE_CLIENT = ("demo.apps.googleusercontent.example", "demo-google-secret")  # of the simulated Google
 FIRST_SIMULATOR_PORT_AFTER = 100
 LAST_PORT = 65_535
 
@@ -33,6 +34,9 @@ def run(*, traffic: bool = False) -> None:
     os.environ |= {
         "FILIERA_BASE_URL": base_url,
         "FILIERA_META_GRAPH_URL": f"http://127.0.0.1:{ports['meta']}/v25.0",
+        "FILIERA_GOOGLE_ISSUER": f"http://127.0.0.1:{ports['google']}",
+        "GOOGLE_OAUTH_CLIENT_ID": GOOGLE_CLIENT[0],
+        "GOOGLE_OAUTH_CLIENT_SECRET": GOOGLE_CLIENT[1],
         "FILIERA_SMTP_HOST": "127.0.0.1",
         "FILIERA_SMTP_PORT": str(ports["smtp"]),
         "FILIERA_SMTP_TLS": "0",
@@ -86,7 +90,7 @@ def _beside(
 
 
 def _simulator_ports(first: int) -> dict[str, int]:
-    """Return five ports in a row after the product's, or five others when one of them is taken."""
+    """Return six ports in a row after the product's, or six others when one of them is taken."""
     wanted = range(first, first + len(SIMULATORS))
     if wanted[-1] > LAST_PORT or not all(map(local_ports.is_free, wanted)):
         first = local_ports.free(len(SIMULATORS))

@@ -25,15 +25,19 @@ from django.utils import timezone  # noqa: E402
 from filiera.capture import commands as capture  # noqa: E402
 from filiera.capture import rules  # noqa: E402
 from filiera.capture.models import MarketingSource, Source  # noqa: E402
+from filiera.demo import GOOGLE_CLIENT  # noqa: E402
 from filiera.demo.cast import BRANDS, MARKETING_SOURCES, OWNER, SOURCES, DemoBrand, DemoSource  # noqa: E402
-from filiera.identity import second_factor  # noqa: E402
+from filiera.identity import people, queries, second_factor  # noqa: E402
 from filiera.identity.models import Brand, Role, User, UserRole  # noqa: E402
 from filiera.journeys import openings  # noqa: E402
 from filiera.platform import actor, brand_scope  # noqa: E402
 from filiera.platform import home as homes  # noqa: E402
 from filiera.routing.models import Agent  # noqa: E402
+from filiera.simulators.google import ACCOUNTS  # noqa: E402
 
 META_TOKEN = "meta-sim-page-token"
+GOOGLE_DOMAIN = "studioverdi.example"
+"""A company whose people come in with Google and without an invitation."""
 
 
 def main(arguments: list[str]) -> None:
@@ -64,6 +68,8 @@ def main(arguments: list[str]) -> None:
         with brand_scope.use(brand.id):
             _role(owner, Role.ADMIN)
             facts["users"].append(_signs_in(owner, Role.ADMIN, brand))
+            if cast is BRANDS[0]:
+                _let_in_with_google(owner)
             sources = [_source(door, cast, base_url, owner) for door in SOURCES]
             accounts.append(_telephony(cast, brand, base_url, simulators["cloudtalk"], facts))
         facts["brands"].append(
@@ -74,7 +80,7 @@ def main(arguments: list[str]) -> None:
                 "sources": sources,
             }
         )
-    homes.write_private(config_path, json.dumps(_simulators(accounts, facts["brands"])).encode())
+    homes.write_private(config_path, json.dumps(_simulators(accounts, facts)).encode())
     json.dump(facts, sys.stdout)
 
 
@@ -92,9 +98,10 @@ def _owner() -> User:
     return User.objects.get(email=OWNER[1])
 
 
-def _simulators(accounts: list[dict[str, Any]], brands: list[dict[str, Any]]) -> dict[str, Any]:
+def _simulators(accounts: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
     """Return how the simulators are set up: whom they know, and where their senders send to."""
-    sources = [source for brand in brands for source in brand["sources"]]
+    sources = [source for brand in facts["brands"] for source in brand["sources"]]
+    client_id, client_secret = GOOGLE_CLIENT
     return {
         "cloudtalk": {"accounts": accounts},
         "meta": {
@@ -113,7 +120,33 @@ def _simulators(accounts: list[dict[str, Any]], brands: list[dict[str, Any]]) ->
                 ]
             }
         },
+        "google": {
+            "knobs": {
+                "client_id": client_id,
+                "client_secret": client_secret,
+                "accounts": _google_accounts([user["email"] for user in facts["users"]]),
+            }
+        },
     }
+
+
+def _google_accounts(emails: list[str]) -> list[dict[str, Any]]:
+    """Return whom one may be at the simulated Google: who works here, who is let in by company, and who is not."""
+    names = dict(User.objects.filter(email__in=emails).values_list("email", "name"))
+    return [
+        *({"email": email, "name": names[email]} for email in dict.fromkeys(emails)),
+        {"email": f"elettra@{GOOGLE_DOMAIN}", "name": "Elettra Quaglieri", "hd": GOOGLE_DOMAIN},
+        *ACCOUNTS,
+    ]
+
+
+def _let_in_with_google(owner: User) -> None:
+    """Let the accounts of one company in, as an administrator would."""
+    if people.DOMAINS in Brand.objects.get(pk=brand_scope.current()).settings:
+        return
+    principal = queries.principal_of(owner, wanted=brand_scope.current())
+    assert principal
+    people.let_in_domains(principal=principal, domains=[GOOGLE_DOMAIN], role=Role.SUPPORT, now=timezone.now())
 
 
 def _user(name: str, email: str) -> User:

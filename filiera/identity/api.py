@@ -16,7 +16,7 @@ from ninja import Field, Router, Schema, Status
 from ninja.utils import check_csrf
 from pydantic import AfterValidator
 
-from filiera.identity import accounts, commands, queries, second_factor, sessions, tokens
+from filiera.identity import accounts, commands, pages_google, queries, second_factor, sessions, tokens
 from filiera.identity.models import Session, User
 from filiera.platform.api import historic_failure, ok
 from filiera.platform.refusals import Forbidden, Refused
@@ -91,6 +91,12 @@ def logout(request: HttpRequest) -> HttpResponse:
     answer = HttpResponse(status=204)
     sessions.leave(request, answer, now=timezone.now())
     return answer
+
+
+@router.get("/auth/google", auth=None, response={302: None})
+def google(request: HttpRequest) -> HttpResponse:
+    """Send a browser to Google; it comes back to /api/auth/callback/google and is signed in there."""
+    return pages_google.begin(request)
 
 
 class Registration(Schema):

@@ -21,6 +21,8 @@ _STEP_SALT = "filiera second step"
 SECOND_STEP_WITHIN = timedelta(minutes=5)
 # Tries that say nothing about a wrong password or code: they do not close the door.
 _NO_FAILURES = ("too many attempts", "second factor asked", "email not verified", "account disabled")
+GOOGLE = "google: "
+"""What Google's word was worth begins so: no password was guessed, so only the address it came from is counted."""
 _ONLY_ASKED = ("second factor asked", "email not verified")
 
 
@@ -73,26 +75,30 @@ def sign_in(*, email: str, password: str, ip_address: str | None, now: datetime,
     failures = _open_door(email, ip_address, now)
     user = _with_password(email, password)
     if user is None:
-        _keep(email, ip_address, now, reason="wrong credentials")
+        keep(email, ip_address, now, reason="wrong credentials")
         raise WrongCredentials(_left(failures))
     if not user.is_active:
-        _keep(email, ip_address, now, reason="account disabled")
+        keep(email, ip_address, now, reason="account disabled")
         raise AccountDisabled(_("Questo account è chiuso. Chiedi a chi amministra il tuo marchio."))
     if EmailAddress.objects.filter(user=user, email=user.email, verified=False).exists():
-        _keep(email, ip_address, now, reason="email not verified")
+        keep(email, ip_address, now, reason="email not verified")
         raise EmailNotVerified(
             _("Prima conferma il tuo indirizzo: ti abbiamo scritto un’e-mail con il link.")
         )
     if second_factor.is_on(user):
         if not code:
-            _keep(email, ip_address, now, reason="second factor asked")
-            raise SecondFactorAsked(
-                _("Serve il codice della tua app di verifica."),
-                step=signing.dumps(str(user.pk), salt=_STEP_SALT),
-            )
+            keep(email, ip_address, now, reason="second factor asked")
+            raise SecondFactorAsked(_("Serve il codice della tua app di verifica."), step=_step_of(user))
         _check_code(user, code, failures, ip_address, now)
-    _keep(email, ip_address, now, reason="")
+    keep(email, ip_address, now, reason="")
     return user
+
+
+def vouched_for(user: User, *, ip_address: str | None, now: datetime) -> str:
+    """Keep that somebody else proved who a person is; return the step to their code, "" where they need none."""
+    is_asked = second_factor.is_on(user)
+    keep(user.email, ip_address, now, reason="second factor asked" if is_asked else "")
+    return _step_of(user) if is_asked else ""
 
 
 def second_step(*, step: str, code: str, ip_address: str | None, now: datetime) -> User:
@@ -109,7 +115,7 @@ def second_step(*, step: str, code: str, ip_address: str | None, now: datetime) 
         raise WrongCredentials(_("È passato troppo tempo: ricomincia da e-mail e password."))
     failures = _open_door(user.email, ip_address, now)
     _check_code(user, code, failures, ip_address, now)
-    _keep(user.email, ip_address, now, reason="")
+    keep(user.email, ip_address, now, reason="")
     return user
 
 
@@ -120,24 +126,38 @@ def counting_codes(user: User, *, ip_address: str | None, now: datetime) -> Iter
     try:
         yield
     except second_factor.WrongCode:
-        _keep(user.email, ip_address, now, reason="wrong code")
+        keep(user.email, ip_address, now, reason="wrong code")
         raise
 
 
 def _open_door(email: str, ip_address: str | None, now: datetime) -> int:
     """Return the failures of an e-mail so far. Raises TooManyAttempts."""
     failures = _failures(email, now)
-    if failures >= MOST_PER_EMAIL or _failures_of_address(ip_address, now) >= MOST_PER_ADDRESS:
-        _keep(email, ip_address, now, reason="too many attempts")
-        raise TooManyAttempts(
-            _("Troppi tentativi. Facciamo una pausa di 15 minuti: il tuo account è al sicuro.")
-        )
+    if failures >= MOST_PER_EMAIL or is_shut_to(ip_address, now):
+        keep(email, ip_address, now, reason="too many attempts")
+        raise too_many()
     return failures
+
+
+def is_shut_to(ip_address: str | None, now: datetime) -> bool:
+    """Say whether too many tries of an address failed lately."""
+    return _failures_of_address(ip_address, now) >= MOST_PER_ADDRESS
+
+
+def too_many() -> TooManyAttempts:
+    return TooManyAttempts(
+        _("Troppi tentativi. Facciamo una pausa di 15 minuti: il tuo account è al sicuro.")
+    )
+
+
+def _step_of(user: User) -> str:
+    """Return what takes the place of the password for five minutes."""
+    return signing.dumps(str(user.pk), salt=_STEP_SALT)
 
 
 def _check_code(user: User, code: str, failures: int, ip_address: str | None, now: datetime) -> None:
     if not second_factor.verify(user, code=code, now=now):
-        _keep(user.email, ip_address, now, reason="wrong code")
+        keep(user.email, ip_address, now, reason="wrong code")
         raise WrongCode(_left(failures))
 
 
@@ -167,6 +187,7 @@ def _failures(email: str, now: datetime) -> int:
     recent = LoginAttempt.objects.filter(email=email, attempted_at__gt=now - WINDOW)
     last_success = recent.filter(success=True).order_by("-attempted_at").first()
     failed = recent.filter(success=False).exclude(failure_reason__in=_NO_FAILURES)
+    failed = failed.exclude(failure_reason__startswith=GOOGLE)
     if last_success:
         failed = failed.filter(attempted_at__gt=last_success.attempted_at)
     return failed.count()
@@ -179,7 +200,8 @@ def _failures_of_address(ip_address: str | None, now: datetime) -> int:
     return recent.exclude(failure_reason__in=_ONLY_ASKED).count()
 
 
-def _keep(email: str, ip_address: str | None, now: datetime, *, reason: str) -> None:
+def keep(email: str, ip_address: str | None, now: datetime, *, reason: str) -> None:
+    """Keep a try to sign in; without a reason it succeeded."""
     LoginAttempt.objects.create(
         email=email[:255],
         ip_address=ip_address,

@@ -1,6 +1,7 @@
 """Who asks, for which brand: set once, before any view, for the whole transaction of the request."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from uuid import UUID
 
 from django.conf import settings
@@ -13,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from filiera.identity import api_keys, sessions, walls
+from filiera.identity import api_keys, google, sessions, walls
 from filiera.identity.models import User
 from filiera.identity.permissions import Principal
 from filiera.platform import actor, api, brand_scope, logs
@@ -30,7 +31,7 @@ class PrincipalAndBrand:
     browsers send the cookie, with the CSRF token on what changes something. A key has a principal and no user: it never
     acts on its creator's own account. An answer of 500 and above rolls everything back. The brand
     is always set, also to none: inside an outer transaction (a test's) the setting of an earlier request would still
-    be there.
+    be there. Only where a view waits for another house is no transaction open around it.
     """
 
     def __init__(self, get_response: Next) -> None:
@@ -61,17 +62,18 @@ class PrincipalAndBrand:
             )
         if refusal is not None:
             return refusal
+        waits_for_others = request.path in google.ADDRESSES
         with (
             translation.override(language),
             timezone.override(brand.timezone if brand else settings.TIME_ZONE),
             actor.acting(_actor(request, person, principal)),
-            brand_scope.use(brand.id if brand else None),
+            nullcontext() if waits_for_others else brand_scope.use(brand.id if brand else None),
         ):
             request.LANGUAGE_CODE = language
             response = self.get_response(request)
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):
                 response = response.render()
-            if response.status_code >= 500:
+            if response.status_code >= 500 and not waits_for_others:
                 transaction.set_rollback(True)
             response.setdefault("Content-Language", language)
         if found and found.is_due and sessions.COOKIE not in response.cookies:

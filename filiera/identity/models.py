@@ -82,6 +82,8 @@ class User(AbstractBaseUser):
     updated_at = models.DateTimeField(auto_now=True)
     # When the person asked to be deleted: they are out at once, their data goes after the days of grace (IDN-35).
     deleted_at = models.DateTimeField(null=True)
+    # When that happened: from here on the row stands for nobody.
+    erased_at = models.DateTimeField(null=True)
 
     objects: ClassVar[UserManager] = UserManager()
     USERNAME_FIELD = "email"
@@ -166,6 +168,21 @@ class AuthToken(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["user", "purpose"], name="auth_token_by_user")]
+
+
+class GoogleStep(models.Model):
+    """A browser that was sent to Google and has not come back: good once, for ten minutes, in that browser (IDN-21)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    state_hash = models.CharField(max_length=64, unique=True)
+    browser_hash = models.CharField(max_length=64)
+    nonce = models.CharField(max_length=64)
+    verifier = models.CharField(max_length=128)
+    onward = models.CharField(max_length=500)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="google_step_by_age")]
 
 
 class UserRole(BrandRow):

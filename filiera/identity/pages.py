@@ -1,5 +1,7 @@
 """Signing in and out."""
 
+from urllib.parse import urlencode
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -11,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from filiera.identity import commands, sessions
+from filiera.identity import commands, google, sessions
 from filiera.identity.models import User
 from filiera.platform.refusals import Refused
 
@@ -21,7 +23,7 @@ from filiera.platform.refusals import Refused
 @require_http_methods(["GET", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Show the door and open it. Who is already inside goes on to where they wanted to go."""
-    onward = _onward(request)
+    onward = page_asked_for(request)
     if request.method == "GET":
         if getattr(request, "principal", None):
             return HttpResponseRedirect(onward)
@@ -46,7 +48,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return door(request, context, refusal.status)
     except Refused as refusal:
         return door(request, {"next": onward, "email": email, "refusal": str(refusal)}, refusal.status)
-    return _inside(request, user, onward)
+    return inside(request, user, onward)
 
 
 @login_not_required
@@ -56,7 +58,7 @@ def sign_in_with_code(request: HttpRequest) -> HttpResponse:
     """Take the code of the second factor, after the password."""
     if request.method == "GET":
         return redirect("login")
-    onward, step = _onward(request), request.POST.get("step", "")
+    onward, step = page_asked_for(request), request.POST.get("step", "")
     try:
         user = commands.second_step(
             step=step,
@@ -74,7 +76,7 @@ def sign_in_with_code(request: HttpRequest) -> HttpResponse:
         return door(request, context, refusal.status, page="identity/code.html")
     except Refused as refusal:
         return door(request, {"next": onward, "refusal": str(refusal)}, refusal.status)
-    return _inside(request, user, onward)
+    return inside(request, user, onward)
 
 
 @login_not_required
@@ -102,7 +104,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-def _inside(request: HttpRequest, user: User, onward: str) -> HttpResponse:
+def inside(request: HttpRequest, user: User, onward: str) -> HttpResponse:
     """Begin the session. Who works in no brand yet finds their own account instead of an empty workspace."""
     answer = HttpResponseRedirect(onward)
     opened = sessions.enter(request, answer, user, now=timezone.now())
@@ -115,12 +117,21 @@ def door(
     request: HttpRequest, context: dict[str, str], status: int = 200, *, page: str = "identity/sign_in.html"
 ) -> HttpResponse:
     """Return the page of the door, or the one after it, with what it has to say."""
-    answer = render(request, page, context, status=status)
+    with_google = (
+        {"google_address": _google_address(context.get("next", ""))} if google.is_configured() else {}
+    )
+    answer = render(request, page, with_google | context, status=status)
     answer["Cache-Control"] = "no-store"
     return answer
 
 
-def _onward(request: HttpRequest) -> str:
+def _google_address(onward: str) -> str:
+    """Return where the way to Google begins: under our own name, to which Google sends the browser back."""
+    wanted = f"?{urlencode({'next': onward})}" if onward else ""
+    return f"{settings.BASE_URL}{reverse('api-v1:google')}{wanted}"
+
+
+def page_asked_for(request: HttpRequest) -> str:
     """Return the page asked for, when it is one of ours; otherwise the first page."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     ours = wanted.startswith("/") and url_has_allowed_host_and_scheme(

@@ -1,5 +1,6 @@
 """The pages of who works in the brand: the list, a person with what they may and why, and the invited one's door."""
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from filiera.identity import colleagues, people, permissions, sessions, words
+from filiera.identity import colleagues, google, people, permissions, sessions, words
 from filiera.identity.models import Role
 from filiera.identity.permissions import Principal, demand_in_person
 from filiera.platform.refusals import Forbidden, Invalid, Missing, Refused
@@ -64,6 +65,28 @@ def grant(request: HttpRequest) -> HttpResponse:
             is_on = f"{role}:{permission}" in chosen
             people.grant(principal=principal, role=role, permission=permission, is_on=is_on, now=now)
     messages.success(request, _("Permessi salvati: valgono dalla prossima pagina."))
+    return redirect("people")
+
+
+@require_POST
+def let_in_domains(request: HttpRequest) -> HttpResponse:
+    """Let the Google accounts of some companies in; a mistake brings the page back with what was typed."""
+    principal = demand_in_person(request, MANAGE)
+    typed = request.POST.get("domains", "").replace("\x00", "")[:5000]
+    role = request.POST.get("role", "")
+    try:
+        people.let_in_domains(
+            principal=principal, domains=re.split(r"[\s,;]+", typed), role=role, now=timezone.now()
+        )
+    except Refused as refusal:
+        return _list(
+            request,
+            principal,
+            google_refused=refusal,
+            typed={"domains": typed, "domain_role": role},
+            status=refusal.status,
+        )
+    messages.success(request, _("Domini salvati: chi arriva da lì con Google entra da solo."))
     return redirect("people")
 
 
@@ -153,10 +176,13 @@ def _list(
     principal: Principal,
     *,
     refused: Refused | None = None,
+    google_refused: Refused | None = None,
     typed: dict[str, Any] | None = None,
     status: int = 200,
 ) -> HttpResponse:
     now = timezone.now()
+    domains = principal.brand.settings.get(people.DOMAINS, {})
+    domain_role = next((one["role"] for one in domains.values()), Role.GUEST)
     texts = words.of_permissions()
     context = {
         "page": "people",
@@ -184,6 +210,17 @@ def _list(
         "email": (typed or {}).get("email", ""),
         "refused": refused,
         "now": now,
+        "has_google": google.is_configured(),
+        "google_refused": google_refused,
+        "domains": (typed or {}).get("domains", "\n".join(sorted(domains))),
+        "domain_roles": [
+            {
+                "value": role,
+                "label": Role(role).label,
+                "on": role == (typed or {}).get("domain_role", domain_role),
+            }
+            for role in people.BY_DOMAIN
+        ],
     }
     return render(request, "identity/people.html", context, status=status)
 

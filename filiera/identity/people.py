@@ -4,9 +4,12 @@ Every verb locks the brand's row first, so that two administrators who act at on
 leave a brand with nobody. What is done here reaches the brand of the principal and no other.
 """
 
+import re
 import secrets
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -27,6 +30,12 @@ from filiera.platform.refusals import Forbidden, Invalid, Missing, Refused
 INVITED_FOR = timedelta(days=7)
 ADMINISTRATORS = (Role.ADMIN, Role.SUPER_ADMIN)
 CLOSED = "access closed"
+DOMAINS = "google_domains"
+BY_DOMAIN = (Role.SALES, Role.SUPPORT, Role.EDITOR, Role.CUSTOMER, Role.GUEST)
+"""What a brand may give to a whole company; the others are given to one person at a time."""
+MOST_DOMAINS = 50
+EVERYBODYS = frozenset({"gmail.com", "googlemail.com"})
+_DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 
 
 class LastAdministrator(Refused):
@@ -193,6 +202,68 @@ def grant(*, principal: Principal, role: str, permission: str, is_on: bool, now:
     elif not is_on:
         granted.pop(permission, None)
     brand.save(update_fields=["settings"])
+
+
+@transaction.atomic
+def let_in_domains(
+    *, principal: Principal, domains: Collection[str], role: str, now: datetime
+) -> dict[str, Any]:
+    """Let everybody with a Google account of these companies open one here, with this role in the brand; no others.
+
+    Raises Invalid for what is no domain, one of everybody's mailboxes, or a role that only a person gives.
+    """
+    wanted = sorted({domain.strip().lower().removeprefix("@") for domain in domains if domain.strip()})
+    wrong = [domain for domain in wanted if not _DOMAIN.fullmatch(domain) or domain in EVERYBODYS]
+    if wrong or len(wanted) > MOST_DOMAINS:
+        raise _invalid("domains", _("Scrivi domini della tua azienda, come azienda.it: uno per riga."))
+    if role not in BY_DOMAIN:
+        raise _invalid("role", _("Questo ruolo si dà solo con un invito."))
+    brand = _lock(principal.brand_id)
+    kept = brand.settings.get(DOMAINS, {})
+    said = {"role": role, "by": str(principal.user.id), "at": now.isoformat()}
+    brand.settings[DOMAINS] = {
+        domain: kept[domain] if kept.get(domain, {}).get("role") == role else said for domain in wanted
+    }
+    brand.save(update_fields=["settings"])
+    principal.brand.settings = brand.settings
+    return dict(brand.settings[DOMAINS])
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A brand that waits for a person: invited, or let in with their company."""
+
+    brand: Brand
+    roles: list[str]
+    invitation: Invitation | None
+
+
+def openings_for(*, email: str, domain: str, now: datetime) -> list[Opening]:
+    """Return the brands that let a new person in: by an invitation of the e-mail, else by their company's domain.
+
+    `domain` is what Google says the account belongs to, not the end of the address: who left a company keeps that.
+    """
+    found = []
+    for brand in Brand.objects.filter(is_active=True).order_by("created_at", "id"):
+        with brand_scope.use(brand.id):
+            waiting = Invitation.objects.select_related("invited_by").filter(accepted_at=None)
+            invitation = waiting.filter(email=email, expires_at__gt=now).first()
+        by_domain = brand.settings.get(DOMAINS, {}).get(domain) if domain else None
+        if invitation is not None:
+            found.append(Opening(brand, invitation.roles, invitation))
+        elif by_domain and by_domain.get("role") in BY_DOMAIN:
+            found.append(Opening(brand, [by_domain["role"]], None))
+    return found
+
+
+def take_openings(user: User, openings: Collection[Opening], *, now: datetime) -> None:
+    """Give a new person the roles that wait for them; an invitation is used up by it."""
+    for one in openings:
+        with brand_scope.use(one.brand.id):
+            _lock(one.brand.id)
+            if one.invitation is not None:
+                Invitation.objects.filter(pk=one.invitation.pk).update(accepted_at=now)
+            _give(user, one.roles, by=one.invitation.invited_by if one.invitation else None)
 
 
 def keep_administrators_without(user: User) -> None:

@@ -1,18 +1,28 @@
 from django.urls import URLPattern, URLResolver, path
 
-from filiera.identity import keys_api, pages, pages_account, pages_audit, pages_keys, pages_people
+from filiera.identity import (
+    keys_api,
+    pages,
+    pages_account,
+    pages_audit,
+    pages_google,
+    pages_keys,
+    pages_people,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("login", pages.sign_in, name="login"),
     path("login/code", pages.sign_in_with_code, name="login-code"),
     path("logout", pages.sign_out, name="logout"),
     path("login/language", pages.choose_language, name="guest-language"),
+    path("api/auth/callback/google", pages_google.back, name="google-back"),
     path("registro", pages_audit.show, name="audit"),
     path("registro/export", pages_audit.export, name="audit-export"),
     path("invito/<str:token>", pages_people.invitation, name="invitation"),
     path("utenti", pages_people.show_all, name="people"),
     path("utenti/invita", pages_people.invite, name="people-invite"),
     path("utenti/inviti/<uuid:invitation_id>/ritira", pages_people.withdraw, name="people-withdraw"),
+    path("utenti/google", pages_people.let_in_domains, name="people-google"),
     path("utenti/permessi", pages_people.grant, name="people-grant"),
     path("utenti/<uuid:user_id>", pages_people.show, name="person"),
     path("utenti/<uuid:user_id>/ruoli", pages_people.set_roles, name="person-roles"),

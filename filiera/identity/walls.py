@@ -16,6 +16,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
+from filiera.identity import google
 from filiera.identity.permissions import Principal
 from filiera.platform import api, limiter
 
@@ -61,8 +62,10 @@ def refuse(
 
 
 def is_door(request: HttpRequest) -> bool:
-    """Say whether a request tries a password, a code or a token of a message."""
+    """Say whether a request tries a password, a code or a token of a message, or comes from Google."""
     path = request.path
+    if path in google.ADDRESSES:
+        return True
     return (
         request.method == "POST"
         and path.startswith(_DOORS)
@@ -159,7 +162,7 @@ def _email_of(request: HttpRequest) -> str:
 def _too_many(request: HttpRequest, wait_s: float) -> HttpResponse:
     seconds = ceil(wait_s)
     sentence = _("Troppe richieste. Riprova tra poco.")
-    if request.path == "/login":
+    if request.path == "/login" or request.path in google.ADDRESSES:
         from filiera.identity.pages import door
 
         answer = door(request, {"refusal": sentence}, 429)

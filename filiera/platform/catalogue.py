@@ -24,6 +24,7 @@ NOT_AUDITED = {
     "django_content_type": "of Django, written by migrations",
     "django_migrations": "of Django, written by migrations",
     "identity_authtoken": "links sent by e-mail, good once; what they let people do is recorded",
+    "identity_googlestep": "a browser on its way to Google and back, for minutes",
     "identity_loginattempt": "is itself the record of tries to sign in",
     "identity_outgoingemail": "written and sent by the machine; what caused a message is recorded",
     "identity_session": "signing in and out are actions of their own",
@@ -45,6 +46,9 @@ NOT_AUDITED = {
     "routing_decision": "is itself the record of who was chosen and why",
     "routing_providercontact": "what the provider calls a number",
     "routing_registercheck": "is itself evidence, which is only ever added to",
+    "socialaccount_socialaccount": "of allauth: linking a Google account is an action of its own",
+    "socialaccount_socialapp": "of allauth, unused: the client is in the environment",
+    "socialaccount_socialtoken": "of allauth, unused: tokens of Google are not kept",
     "routing_registerresult": "is itself evidence, which is only ever added to",
 }
 

@@ -18,11 +18,12 @@ from filiera.platform import supervisor
 from filiera.simulators.base import Simulator
 from filiera.simulators.cloudtalk import CloudTalk
 from filiera.simulators.gohighlevel import GoHighLevel
+from filiera.simulators.google import Google
 from filiera.simulators.knobs import BadKnobs, Json
 from filiera.simulators.mailbox import Mailbox
 from filiera.simulators.meta import Meta
 
-NAMES = ("cloudtalk", "gohighlevel", "meta", "mailbox")  # and the SMTP port after them
+NAMES = ("cloudtalk", "gohighlevel", "meta", "google", "mailbox")  # and the SMTP port after them
 
 
 def build(config: Json, *, smtp_port: int = 0) -> dict[str, Simulator]:
@@ -36,6 +37,7 @@ def build(config: Json, *, smtp_port: int = 0) -> dict[str, Simulator]:
         "cloudtalk": CloudTalk(accounts=config.get("cloudtalk", {}).get("accounts"), **knobs["cloudtalk"]),
         "gohighlevel": GoHighLevel(**knobs["gohighlevel"]),
         "meta": Meta(**knobs["meta"]),
+        "google": Google(**knobs["google"]),
         "mailbox": Mailbox(smtp_port, **knobs["mailbox"]),
     }
 
@@ -61,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="filiera simulators", description="Local servers that speak as the providers do."
     )
     parser.add_argument(
-        "--port-base", type=int, help="the first of five ports in a row; otherwise the system chooses"
+        "--port-base", type=int, help="the first of six ports in a row; otherwise the system chooses"
     )
     for name in (*NAMES, "smtp"):
         parser.add_argument(f"--{name}-port", type=int, help="0: the system chooses")

@@ -51,13 +51,28 @@ def asset(name: str) -> Answer:
 
 def whole(simulator: Simulator, request: Request) -> str:
     words = words_for(request)
-    says = words.gettext("Simulatore: parla come il fornitore vero, ma non esce da questa macchina.")
     links = {
         "log": words.gettext("Registro"),
         "knobs": words.gettext("Manopole"),
         "counters": words.gettext("Conteggi"),
     }
     nav = " ".join(f'<a href="/_sim/{path}">{escape(label)} JSON</a>' for path, label in links.items())
+    main = f"""{simulator.forms(words)}
+<div id="live">{live(simulator, request)}</div>
+{_knobs(simulator, words)}"""
+    script = '<script src="/_sim/simulators.js" defer></script>\n'
+    return _framed(simulator, request, main, script=script, nav=f"<nav>{nav}</nav>")
+
+
+def standing(simulator: Simulator, request: Request, main: str) -> str:
+    """Return a page that people of the provider's would see; `main` is HTML already."""
+    return _framed(simulator, request, main)
+
+
+def _framed(simulator: Simulator, request: Request, main: str, *, script: str = "", nav: str = "") -> str:
+    says = words_for(request).gettext(
+        "Simulatore: parla come il fornitore vero, ma non esce da questa macchina."
+    )
     return f"""<!doctype html>
 <html lang="{language_of(request)}">
 <head>
@@ -66,14 +81,11 @@ def whole(simulator: Simulator, request: Request) -> str:
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{escape(simulator.title)}</title>
 <link rel="stylesheet" href="/_sim/simulators.css">
-<script src="/_sim/simulators.js" defer></script>
-</head>
+{script}</head>
 <body>
-<header><h1>{escape(simulator.title)}</h1><p>{escape(says)}</p><nav>{nav}</nav></header>
+<header><h1>{escape(simulator.title)}</h1><p>{escape(says)}</p>{nav}</header>
 <main>
-{simulator.forms(words)}
-<div id="live">{live(simulator, request)}</div>
-{_knobs(simulator, words)}
+{main}
 </main>
 </body>
 </html>"""

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from filiera.simulators.base import Simulator
 from filiera.simulators.cloudtalk import CloudTalk
 from filiera.simulators.gohighlevel import GoHighLevel
+from filiera.simulators.google import Google
 from filiera.simulators.knobs import Json
 from filiera.simulators.mailbox import Mailbox
 from filiera.simulators.meta import Meta
@@ -122,6 +123,13 @@ def start_meta(**knobs: Any) -> Iterator[Running[Meta]]:
     """Serve a Graph API; page token and app secret are the knobs `access_token` and `app_secret`."""
     with running(Meta(**{"seed": 1, **knobs})) as meta:
         yield meta
+
+
+@contextmanager
+def start_google(**knobs: Any) -> Iterator[Running[Google]]:
+    """Serve a Google; client and secret are the knobs `client_id` and `client_secret`, whom one may be `accounts`."""
+    with running(Google(**{"seed": 1, **knobs})) as google:
+        yield google
 
 
 @contextmanager

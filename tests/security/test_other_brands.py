@@ -29,7 +29,9 @@ from tests.security.routes import (
 )
 from tests.security.world import World, digest, role_of, undone
 
-OPEN_TO_ALL = (*("login", "refresh", "register", "verify-email", "forgot-password", "reset-password"),)
+OPEN_TO_ALL = (
+    *("login", "refresh", "register", "verify-email", "forgot-password", "reset-password", "google"),
+)
 # Open to who is not signed in: the door itself, landing pages, providers (who prove themselves), the API's document.
 PUBLIC = {
     "/login",
@@ -41,6 +43,7 @@ PUBLIC = {
     "/account/forgotten",
     "/account/reset",
     "/api/auth/login",
+    "/api/auth/callback/google",
     *(f"{base}/auth/{name}" for base in ("/api", "/api/v1") for name in OPEN_TO_ALL),
     "/l/<str:source_name>",
     "/permessi/<str:token>",

@@ -238,7 +238,7 @@ def test_one_process_runs_all_of_them_and_stops_when_told(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         urls = json.loads(process.stdout.readline())
-        assert set(urls) == {"cloudtalk", "gohighlevel", "meta", "mailbox"}
+        assert set(urls) == {"cloudtalk", "gohighlevel", "meta", "google", "mailbox"}
         assert http.get(urls["cloudtalk"]["knobs_url"]).json()["ring_s"] == 3
         for simulator in urls.values():
             assert http.get(simulator["log_url"]).json() == []
