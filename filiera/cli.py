@@ -52,6 +52,10 @@ def _worker(options: argparse.Namespace) -> None:
     serving.worker()
 
 
+def _jobs(options: argparse.Namespace) -> None:
+    serving.jobs()
+
+
 def _migrate(options: argparse.Namespace) -> None:
     serving.migrate(verbosity=0 if options.quiet else 1)
 
@@ -164,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     command("up", _up, _("avvia tutto su questa macchina e lo tiene in piedi"))
     command("web", _web, _("solo il server web"))
     command("worker", _worker, _("solo chi smaltisce contatti e lavori"))
+    command("jobs", _jobs, _("solo i lavori: lo avvia il worker, accanto a sé"))
     command("simulators", _simulators, _("i fornitori simulati, per prove e dimostrazione"))
     migrate = command("migrate", _migrate, _("prepara ruoli e schema del database"))
     migrate.add_argument("--quiet", action="store_true", help=_("parla solo se qualcosa non va"))

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from psycopg import sql
@@ -152,16 +153,25 @@ def web() -> None:
 
 
 def worker() -> None:
-    """Take in leads and run jobs until SIGTERM."""
+    """Take in leads and place calls until SIGTERM, with a process for the jobs beside."""
+    _resident().run()
+
+
+def jobs() -> None:
+    """Run jobs until SIGTERM."""
+    _resident().run_jobs()
+
+
+def _resident() -> ModuleType:
     home = homes.folder()
     catalogue.refuse_unsafe(database.ensure(home).app)
     _share_metrics(home)
     set_up_django()
-    from filiera import worker as jobs
+    from filiera import worker as resident
     from filiera.platform import logs
 
     logs.copy_errors_to_database()
-    jobs.run()
+    return resident
 
 
 def is_healthy(url: str) -> bool:

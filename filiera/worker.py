@@ -1,11 +1,14 @@
-"""The resident process: takes leads in as they arrive, places calls, runs jobs, and says that it lives.
+"""The resident process: takes leads in as they arrive, places calls, and says that it lives; beside it, the jobs.
 
 What has to happen at once has a thread that is woken by the commit that made the work, and looks again from time to
-time for what a lost wake-up or a crash left behind. Everything else is a job.
+time for what a lost wake-up or a crash left behind. Everything else is a job. Jobs run in a process of their own, which
+the resident keeps running: a long one would take the interpreter from the leads and the phones (decision 8).
 """
 
 import asyncio
+import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -13,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from os import getpid
 from typing import Any, cast
 from uuid import UUID
 
@@ -33,7 +35,7 @@ from psycopg_pool import PoolTimeout  # noqa: E402
 
 from filiera.capture import queue  # noqa: E402
 from filiera.journeys import lead_in  # noqa: E402
-from filiera.platform import actor, jobs  # noqa: E402
+from filiera.platform import actor, jobs, supervisor  # noqa: E402
 from filiera.platform.models import JobRun  # noqa: E402
 from filiera.routing import desk, wake  # noqa: E402
 
@@ -42,6 +44,8 @@ log = logging.getLogger("filiera.worker")
 # Jobs that may wait for the world, and those that only work: more than one of these would take each other's turn.
 CONCURRENCY = {"default": 20, jobs.STEPS: 1}
 HEARTBEAT_S = 10
+JOBS_NICENESS = 5
+JOBS_PATIENCE_S = 12.0  # less than the worker itself is given to end
 RECONNECT_S = 0.5
 LEAD_ARRIVED = "filiera_lead"
 # A call is placed with some forty questions to the database. After each answer its thread waits for the interpreter,
@@ -59,11 +63,10 @@ def run() -> None:
     """Work until SIGTERM or SIGINT: claimed leads are finished, running jobs are waited for."""
     sys.setswitchinterval(TURN_S)
     actor.process_is(actor.Actor(actor.MACHINE, "worker"))
-    asyncio.run(_run())
-
-
-async def _run() -> None:
     stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_signal: stopping.set())
+    jobs_beside = supervisor.Process("jobs", ["-m", "filiera.cli", "jobs"], patience_s=JOBS_PATIENCE_S)
     residents = [
         threading.Thread(target=_reside, args=(work, stopping), name=name)
         for name, work in (("leads", _take_leads), ("calls", _place_calls), ("events", _read_events))
@@ -71,24 +74,28 @@ async def _run() -> None:
     heart = threading.Thread(target=_beat, args=(stopping,), name="heartbeat", daemon=True)
     for thread in (*residents, heart):
         thread.start()
+    log.info("Worker consumer started")
+    supervisor.keep(jobs_beside, until=stopping)
+    log.info("The worker stops: what it holds is finished first.")
+    for thread in residents:
+        thread.join()
+    supervisor.end(jobs_beside)
+
+
+def run_jobs() -> None:
+    """Run jobs until SIGTERM or SIGINT; running ones are waited for. What a person waits for goes first."""
+    os.nice(JOBS_NICENESS)
+    actor.process_is(actor.Actor(actor.MACHINE, "worker"))
+    asyncio.run(_run_all_jobs())
+
+
+async def _run_all_jobs() -> None:
     workers = asyncio.gather(*(_run_jobs(queue, many) for queue, many in CONCURRENCY.items()))
     loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        stopping.set()
-        workers.cancel()
-
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    log.info("Worker consumer started")
-    try:
+        loop.add_signal_handler(number, workers.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
         await workers
-    except asyncio.CancelledError:
-        log.info("The worker stops: what it holds is finished first.")
-    finally:
-        stopping.set()
-        for thread in residents:
-            await asyncio.to_thread(thread.join)
 
 
 async def _run_jobs(queue: str, concurrency: int) -> None:
@@ -133,7 +140,7 @@ def _reside(work: Callable[[threading.Event], None], stopping: threading.Event) 
 
 def _take_leads(stopping: threading.Event) -> None:
     """Take leads in as they arrive; a sweep finds what a lost wake-up left behind (CAP-42)."""
-    name = f"{socket.gethostname()}:{getpid()}"
+    name = f"{socket.gethostname()}:{os.getpid()}"
     with _listening(LEAD_ARRIVED) as ears:
         while not stopping.is_set():
             together_at = time.monotonic() + LEADS_TOGETHER_S
@@ -204,7 +211,7 @@ def _hear(ears: psycopg.Connection[Any], stopping: threading.Event, limit_s: flo
 
 def _beat(stopping: threading.Event) -> None:
     """Leave a sign of life that the system page and the doctor read."""
-    name, started_at = f"worker {socket.gethostname()}:{getpid()}", timezone.now()
+    name, started_at = f"worker {socket.gethostname()}:{os.getpid()}", timezone.now()
     while not stopping.is_set():
         try:
             _beat_once(name, started_at, timezone.now())

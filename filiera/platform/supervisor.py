@@ -74,9 +74,16 @@ def run(
             stopping.wait(0.1)
     finally:
         for process in reversed(processes):
-            _end(process)
+            end(process)
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+def keep(process: Process, *, until: threading.Event) -> None:
+    """Run one process beside this one, starting again what ends by itself as `run` does; it goes on after `until`."""
+    while not until.is_set():
+        _keep_running(process, time.monotonic(), None)
+        until.wait(0.5)
 
 
 def end_with_supervisor() -> None:
@@ -135,7 +142,8 @@ def _start(process: Process, now: float, logs: Path | None) -> None:
         os.close(output)
 
 
-def _end(process: Process) -> None:
+def end(process: Process) -> None:
+    """Ask a process to end, and kill it with its children when its patience is over."""
     _send(process, signal.SIGTERM)
     if process.running is None:
         return
