@@ -53,6 +53,13 @@ def register() -> None:
             plain=("kind",),
         ),
         Holding(
+            "identity_notification",
+            _("Avvisi ai colleghi che lo nominano"),
+            "row.subject_id = any(%(people)s::uuid[])",
+            is_removed=True,
+            hidden=("user_id", "cause"),
+        ),
+        Holding(
             "platform_received",
             _("Messaggi dei fornitori, per esempio del centralino"),
             "encode(row.body, 'escape') ~* %(pattern)s",
@@ -67,6 +74,7 @@ def register() -> None:
         identity_apikey="keys of programs",
         identity_closedaccess="roles of colleagues who are closed out",
         identity_invitation="who is invited to work here",
+        identity_notificationchoice="what colleagues want to be told",
         identity_userrole="roles of colleagues",
         identity_vaultkey="secrets of providers, encrypted",
         platform_event="told by ids; values that stand in it are found by looking for them",

@@ -243,6 +243,70 @@ class ClosedAccess(BrandRow):
         constraints = [models.UniqueConstraint(fields=["brand_id", "user"], name="access_closed_once")]
 
 
+class Notification(BrandRow):
+    """Something one person should know, in their language, written where it happened (IDN-31).
+
+    `cause` is what made it: one person is told of it once, also when the work that tells runs twice. `subject_id` is
+    the contact that it names, if it names one: it goes when that person is erased.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+    type = models.CharField(max_length=50)
+    cause = models.CharField(max_length=120)
+    subject_id = models.UUIDField(null=True)
+    title = models.CharField(max_length=255)
+    message = models.TextField(default="", blank=True)
+    action_url = models.CharField(max_length=500, default="", blank=True)
+    by_email = models.BooleanField(default=False)
+    emailed_at = models.DateTimeField(null=True)
+    read_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "user", "cause"], name="notification_once")
+        ]
+        indexes = [
+            models.Index(fields=["brand_id", "user", "-created_at", "-id"], name="notification_by_user"),
+            models.Index(
+                fields=["brand_id", "user", "-created_at", "-id"],
+                name="notification_unread",
+                condition=models.Q(read_at__isnull=True),
+            ),
+            models.Index(
+                fields=["brand_id", "subject_id"],
+                name="notification_by_subject",
+                condition=models.Q(subject_id__isnull=False),
+            ),
+            models.Index(
+                fields=["brand_id", "created_at"],
+                name="notification_to_mail",
+                condition=models.Q(by_email=True, emailed_at__isnull=True),
+            ),
+        ]
+
+    @property
+    def is_read(self) -> bool:
+        return self.read_at is not None
+
+
+class NotificationChoice(BrandRow):
+    """Where a person wants a kind of notification in a brand; without a row in the workspace and not by e-mail.
+
+    Who wants it by e-mail only finds it in the list too, as read: the letter names nobody.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+    type = models.CharField(max_length=50)
+    in_workspace = models.BooleanField(default=True)
+    by_email = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "user", "type"], name="notification_choice_once")
+        ]
+
+
 class LoginAttempt(models.Model):
     """A try to sign in, kept twelve months; the recent failures close the door for a while (IDN-26, IDN-27)."""
 

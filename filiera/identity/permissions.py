@@ -1,6 +1,6 @@
 """Who may do what: the one place that decides, for pages, API and jobs alike (identity.md 4.2)."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar
@@ -82,6 +82,11 @@ def own_of(role: str) -> frozenset[str]:
     return _OWN.get(role, frozenset())
 
 
+def allows(granted: Container[str], permission: str) -> bool:
+    """Say whether these permissions hold one: by its name, or by everything."""
+    return permission in granted or EVERYTHING in granted
+
+
 def takes_data_out(granted: Iterable[str]) -> bool:
     """Say whether these permissions let a person take the data of others away: everything, or exports (IDN-43)."""
     return bool({EVERYTHING, EXPORT} & set(granted))
@@ -104,7 +109,7 @@ class Principal:
 
     def may(self, permission: str) -> bool:
         """Say whether the permission is granted in the current brand."""
-        return EVERYTHING in self.permissions or permission in self.permissions
+        return allows(self.permissions, permission)
 
 
 def requires(permission: str) -> Callable[[F], F]:
@@ -125,6 +130,16 @@ def demand(request: HttpRequest, permission: str) -> Principal:
     """Return who acts. Raises Forbidden when the permission is missing."""
     principal: Principal | None = getattr(request, "principal", None)
     if principal is None or not principal.may(permission):
+        raise Forbidden(
+            _("Questa pagina non c’è, o non è per te. Chiedi l’accesso a chi amministra il marchio.")
+        )
+    return principal
+
+
+def in_person(request: HttpRequest) -> Principal:
+    """Return who acts, for what is a person's own: a key never acts on its maker's account. Raises Forbidden."""
+    principal: Principal | None = getattr(request, "principal", None)
+    if principal is None or principal.api_key_id is not None:
         raise Forbidden(
             _("Questa pagina non c’è, o non è per te. Chiedi l’accesso a chi amministra il marchio.")
         )

@@ -7,6 +7,7 @@ from filiera.identity import (
     pages_audit,
     pages_google,
     pages_keys,
+    pages_notifications,
     pages_people,
 )
 
@@ -28,6 +29,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("utenti/<uuid:user_id>/ruoli", pages_people.set_roles, name="person-roles"),
     path("utenti/<uuid:user_id>/accesso", pages_people.switch, name="person-switch"),
     path("utenti/<uuid:user_id>/sessioni", pages_people.end_sessions, name="person-sessions"),
+    path("notifiche", pages_notifications.show, name="notifications"),
+    path("notifiche/lette", pages_notifications.mark_all, name="notifications-read-all"),
+    path("notifiche/annulla", pages_notifications.undo, name="notifications-undo"),
+    path("notifiche/scelte", pages_notifications.choose, name="notifications-choose"),
+    path("notifiche/<uuid:notification_id>", pages_notifications.mark, name="notification"),
     path("developers/api-keys", pages_keys.keys, name="api-keys"),
     path("developers/api-keys/new", pages_keys.new, name="api-key-new"),
     path("developers/api-keys/<uuid:key_id>", pages_keys.replace, name="api-key-replace"),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
+from filiera.journeys import notices
 from filiera.pipeline import commands as pipeline
 from filiera.pipeline.commands import AnsweredCall, PlannedTask
 from filiera.pipeline.models import Activity
@@ -46,16 +47,18 @@ def ask_for_callbacks(events: Sequence[Event], *, now: datetime) -> None:
     processes = Process.objects.select_related("lead_event", "agent").in_bulk(wanted)
     if missing := wanted - processes.keys():
         raise Process.DoesNotExist(f"no process {min(missing)}")
+    by_hand = [
+        process
+        for process in processes.values()
+        # There is nothing to call until the number is corrected, and that stands among the things to mend; who
+        # may not be rung by the house may not be rung by hand either.
+        if process.error_code not in {"MISSING_PHONE", "INVALID_PHONE", "CALL_NOT_ALLOWED"}
+    ]
     _plan_callbacks(
-        [
-            (process, routing.error_sentence(process.error_code))
-            for process in processes.values()
-            # There is nothing to call until the number is corrected, and that stands among the things to mend; who
-            # may not be rung by the house may not be rung by hand either.
-            if process.error_code not in {"MISSING_PHONE", "INVALID_PHONE", "CALL_NOT_ALLOWED"}
-        ],
+        [(process, routing.error_sentence(process.error_code)) for process in by_hand],
         now=now,
     )
+    notices.of_waiting(by_hand, now=now)
     live.announce("leads", "calls")
 
 

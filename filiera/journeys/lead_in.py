@@ -14,7 +14,7 @@ from filiera.capture import leads as incoming_leads
 from filiera.capture import queue
 from filiera.capture.models import Submission
 from filiera.contacts import commands as contacts
-from filiera.journeys import confirmations
+from filiera.journeys import confirmations, notices
 from filiera.journeys.growth import Growth
 from filiera.pipeline import commands as pipeline
 from filiera.pipeline.commands import Lead
@@ -47,6 +47,7 @@ def take_in_leads(submissions: list[Submission], *, now: datetime) -> list[Lead]
     # From here to the commit the brand's turn is locked: what another batch need not wait for stands above.
     decisions = routing.assign(leads, now=now, write_leads=write_leads)
     routing.request_calls(decisions, now=now)
+    notices.of_assigned(decisions, now=now)
     pipeline.plan_tasks(tasks, now=now)
     live.announce("leads", "calls")
     return leads

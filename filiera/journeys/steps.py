@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from uuid import UUID
 
-from filiera.journeys import calls
+from filiera.journeys import calls, notices
 from filiera.platform.models import Event
 
 Step = Callable[..., None]
@@ -19,6 +19,8 @@ NEXT: dict[str, Step] = {
     "call.ended": calls.complete_calls,
     "call.failed": calls.ask_for_callbacks,
     "calls.exhausted": calls.ask_for_callbacks,
+    "deal.owner_changed": notices.of_new_owners,
+    "alert.opened": notices.of_alerts,
 }
 
 

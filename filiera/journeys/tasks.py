@@ -9,8 +9,9 @@ from django.db import OperationalError
 from django.utils import timezone
 from procrastinate import RetryStrategy
 
+from filiera.identity import notifications
 from filiera.identity.models import Brand
-from filiera.journeys import retention, steps
+from filiera.journeys import notices, retention, steps
 from filiera.platform import brand_scope
 from filiera.platform.jobs import STEPS, app, task
 from filiera.platform.models import Event
@@ -72,3 +73,15 @@ def let_go(timestamp: int) -> None:
     """Let go, in every brand, what was kept long enough, before the night's backup is made."""
     for brand_id in Brand.objects.order_by("created_at").values_list("id", flat=True):
         retention.run(brand_id, now=timezone.now())
+        with brand_scope.use(brand_id):
+            notifications.forget(now=timezone.now())
+
+
+@app.periodic(cron="* * * * *")
+@task(name="journeys.remind", queueing_lock="journeys.remind", is_machine=True)
+def remind(timestamp: int) -> None:
+    """Tell people what fell due, and write to who wants it by e-mail."""
+    for brand_id in Brand.objects.filter(is_active=True).order_by("created_at").values_list("id", flat=True):
+        with brand_scope.use(brand_id):
+            notices.of_due(now=timezone.now())
+            notifications.write_letters(now=timezone.now())

@@ -26,6 +26,7 @@ NOT_AUDITED = {
     "identity_authtoken": "links sent by e-mail, good once; what they let people do is recorded",
     "identity_googlestep": "a browser on its way to Google and back, for minutes",
     "identity_loginattempt": "is itself the record of tries to sign in",
+    "identity_notification": "told by the machine, and read by the one it is for",
     "identity_outgoingemail": "written and sent by the machine; what caused a message is recorded",
     "identity_session": "signing in and out are actions of their own",
     "identity_vaultversion": "is itself the record of master keys",

@@ -4,7 +4,8 @@ from django.db import connection
 
 from filiera.platform import brand_scope
 
-TOPICS = ("leads", "calls", "agents", "inbound", "board")
+TOPICS = ("leads", "calls", "agents", "inbound", "board", "notifications")
+CHANNEL = "filiera_live"
 
 
 def announce(*topics: str) -> None:
@@ -12,11 +13,16 @@ def announce(*topics: str) -> None:
 
     Raises ValueError for a topic no page listens to.
     """
-    if unknown := set(topics) - set(TOPICS):
-        raise ValueError(f"no page listens to {', '.join(sorted(unknown))}")
-    brand_id = brand_scope.current()
+    payloads = [payload(topic) for topic in topics]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "select pg_notify('filiera_live', payload) from unnest(%s::text[]) payload",
-            [[f"{brand_id}:{topic}" for topic in topics]],
-        )
+        cursor.execute("select pg_notify(%s, payload) from unnest(%s::text[]) payload", [CHANNEL, payloads])
+
+
+def payload(topic: str) -> str:
+    """Return what is sent on CHANNEL for a topic of the open brand scope, for a statement that tells it by itself.
+
+    Raises ValueError for a topic no page listens to.
+    """
+    if topic not in TOPICS:
+        raise ValueError(f"no page listens to {topic}")
+    return f"{brand_scope.current()}:{topic}"

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from filiera.contacts.rules import folded
+from filiera.identity.permissions import Principal
 from filiera.pipeline import queries as pipeline
 from filiera.pipeline.queries import LeadFilter
 from filiera.workspace import lead_list
@@ -59,7 +60,7 @@ def search(request: HttpRequest) -> HttpResponse:
     context = {
         "text": text,
         "people": people,
-        "actions": [one for one in _actions(principal.brand.name) if _means(one.label, text)],
+        "actions": [one for one in _actions(principal) if _means(one.label, text)],
         "pages": [one for one in _pages(Shell(principal)) if _means(one.label, text)],
     }
     return render(request, "workspace/_palette_list.html", context)
@@ -81,12 +82,17 @@ def _means(label: str, text: str) -> bool:
     return all(word in folded(label) for word in folded(text).split())
 
 
-def _actions(brand_name: str) -> list[Action]:
+def _actions(principal: Principal) -> list[Action]:
+    """Return what one can do from anywhere: nothing that would then be refused."""
+    new = _("Nuovo lead in %(name)s") % {"name": principal.brand.name}
+    mine = Action(_("I miei da chiamare"), _("apre l’elenco filtrato"), "phone", href=_mine())
     return [
-        Action(
-            _("Nuovo lead in %(name)s") % {"name": brand_name}, "", "plus", key="C", href=reverse("lead-new")
+        *(
+            [Action(new, "", "plus", key="C", href=reverse("lead-new"))]
+            if principal.may("create_lead")
+            else []
         ),
-        Action(_("I miei da chiamare"), _("apre l’elenco filtrato"), "phone", href=_mine()),
+        *([mine] if principal.may("view_contacts") else []),
         Action(_("Scorciatoie"), _("tutti i tasti"), "keyboard", key="?", opens="keys"),
         Action(_("Esci"), "", "logout", submits="sign-out"),
     ]
@@ -101,4 +107,4 @@ def _pages(shell: Shell) -> list[Action]:
         Action(item.label, "", item.icon, key=f"G {item.key.upper()}", href=item.href)
         for group in shell.menu
         for item in group
-    ]
+    ] + [Action(_("Notifiche"), "", "bell", key="G N", href=reverse("notifications"))]

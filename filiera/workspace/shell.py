@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from filiera.identity import notifications
 from filiera.identity.models import Brand, User
 from filiera.identity.permissions import Principal
 from filiera.routing.models import Agent
@@ -153,6 +154,31 @@ class Shell:
         return self.ringing_by_brand.get(self.brand.id, 0)
 
     @property
+    def may_create(self) -> bool:
+        return self.principal.may("create_lead")
+
+    @property
+    def may_connect(self) -> bool:
+        return self.principal.may(NEEDS["sources"])
+
+    @property
+    def may_read(self) -> bool:
+        return self.principal.may(NEEDS["leads"])
+
+    @property
+    def may_deal(self) -> bool:
+        return self.principal.may(NEEDS["board"])
+
+    @cached_property
+    def unread(self) -> int:
+        return notifications.count_unread(self.me)
+
+    @property
+    def unread_counted(self) -> str:
+        """Return the number on the bell, nothing for none."""
+        return _counted(self.unread)
+
+    @property
     def brands(self) -> list[Tile]:
         return [
             Tile(
@@ -226,7 +252,7 @@ class Shell:
                     ((ctrl, "K"), _("cerca e agisci")),
                     (("/",), _("cerca")),
                     (("?",), _("queste scorciatoie")),
-                    (("C",), _("nuovo lead")),
+                    *([(("C",), _("nuovo lead"))] if self.may_create else []),
                     (("N",), _("mostra i nuovi arrivi")),
                     (("Z",), _("annulla l’ultima cosa")),
                     (("Alt", "1…9"), _("cambia marchio")),
@@ -236,7 +262,10 @@ class Shell:
             ),
             KeyGroup(
                 _("Vai a"),
-                tuple((("G", item.key.upper()), item.label) for group in self.menu for item in group),
+                (
+                    *((("G", item.key.upper()), item.label) for group in self.menu for item in group),
+                    (("G", "N"), _("Notifiche")),
+                ),
             ),
             KeyGroup(
                 _("Negli elenchi"),

@@ -24,6 +24,7 @@ SOFT_REFERENCES = {
     "platform_received": {"brand_id", "external_id"},
     "platform_sitesetting": {"brand_id", "updated_by"},
     "platform_systemlog": {"user_id"},
+    "identity_notification": {"subject_id"},
     "identity_outgoingemail": {"subject_id"},
 }
 # Unique in the whole installation (PLT-45); the ids themselves always are.

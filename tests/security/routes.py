@@ -18,7 +18,7 @@ from django.utils.datastructures import MultiValueDict
 from filiera.api_urls import api
 from filiera.capture.models import MarketingSource, Source, Submission
 from filiera.contacts.models import Contact, DuplicateSuggestion
-from filiera.identity.models import ApiKey, Brand, Invitation, Session, User, VaultKey
+from filiera.identity.models import ApiKey, Brand, Invitation, Notification, Session, User, VaultKey
 from filiera.pipeline.models import Activity, Deal, Stage
 from filiera.routing.models import Agent, Connection, Decision, OutboundNumber, Process
 from tests.security.world import World
@@ -48,6 +48,7 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "marketing_source": (MarketingSource,),
     "marketing_source_id": (MarketingSource,),
     "number_id": (OutboundNumber,),
+    "notification_id": (Notification,),
     "one": (Submission,),
     "owner": (User,),
     "owner_id": (User,),

@@ -122,7 +122,7 @@ def test_a_record_costs_a_bounded_number_of_statements_whatever_happened(
     with scope():
         everybody = [contact.pk for contact in Contact.objects.all()]
     for contact_id in everybody:
-        with django_assert_max_num_queries(36):
+        with django_assert_max_num_queries(37):
             bea.get(f"/leads/{contact_id}")
 
 

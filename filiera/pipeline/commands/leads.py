@@ -14,7 +14,7 @@ from filiera.pipeline import moves
 from filiera.pipeline.commands import deals
 from filiera.pipeline.models import Deal
 from filiera.pipeline.moves import Cause
-from filiera.platform import live
+from filiera.platform import events, live
 from filiera.platform.refusals import Invalid
 
 IN_THE_BIN = "cestino"
@@ -31,13 +31,24 @@ def edit_lead(*, contact_id: UUID, changes: dict[str, Any], now: datetime, user_
     state = changes.pop("status", None)
     contact = contacts.edit_contact(contact_id=contact_id, changes=changes, now=now, user_id=user_id)
     if "assigned_user_id" in changes:
-        Deal.objects.filter(contact_id=contact_id, status=Deal.Status.OPEN).update(
-            owner_user_id=changes["assigned_user_id"], updated_at=now
-        )
+        _give_deals(contact_id, changes["assigned_user_id"], by=user_id, now=now)
     if state is not None:
         contact = set_lead_state(contact_id=contact_id, state=state, now=now, user_id=user_id)
     live.announce("leads", "board")
     return contact
+
+
+def _give_deals(contact_id: UUID, owner_id: UUID | None, *, by: UUID | None, now: datetime) -> None:
+    """Give a person's open deals to whom the person was given to."""
+    theirs = Deal.objects.filter(contact_id=contact_id, status=Deal.Status.OPEN)
+    changed = list(theirs.exclude(owner_user_id=owner_id).values_list("id", flat=True))
+    theirs.update(owner_user_id=owner_id, updated_at=now)
+    facts = {
+        "contact_id": str(contact_id),
+        "owner_user_id": str(owner_id) if owner_id else None,
+        "user_id": str(by) if by else None,
+    }
+    events.record_all([("deal.owner_changed", deal_id, facts) for deal_id in changed], at=now)
 
 
 @transaction.atomic
