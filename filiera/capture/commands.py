@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -175,6 +175,39 @@ _CHANGEABLE = frozenset(
         "form",
     ]
 )
+
+
+@transaction.atomic
+def set_bought_list(
+    *,
+    source_id: UUID,
+    supplier: str,
+    bought_on: date | None,
+    proof: str,
+    is_sample_checked: bool,
+    actor: User | None,
+    now: datetime,
+) -> Source:
+    """Say that a source brings in a list that was bought, from whom and with which proof of consent (GD-07).
+
+    Nobody in it has asked for anything, so nobody is rung by itself; without supplier, date, proof and a checked sample
+    a consent that came with it counts for nothing. Raises Missing, Invalid without a supplier.
+    """
+    source = _locked_source(source_id)
+    supplier, proof = text(supplier, 255), text(proof, 2_000)
+    if not supplier:
+        raise Invalid(_("Da chi è stata comprata?"), details={"fornitore": [_("Serve il fornitore.")]})
+    checked = {"checked_by": actor.name if actor else "", "checked_at": now.isoformat()}
+    source.bought_list = {
+        "supplier": supplier,
+        "bought_on": bought_on.isoformat() if bought_on else "",
+        "proof": proof,
+        **(checked if is_sample_checked else {}),
+        "is_proven": bool(bought_on and proof and is_sample_checked),
+    }
+    source.save(update_fields=["bought_list", "updated_at"])
+    _note("source.changed", source.id, actor, now, fields=["bought_list"])
+    return source
 
 
 @transaction.atomic

@@ -30,6 +30,8 @@ class Page:
     steps: list[dict[str, str]]
     phone: str
     privacy_url: str
+    # The words of the box for promotions; "" shows none.
+    marketing_text: str
 
     @property
     def storage_key(self) -> str:
@@ -84,4 +86,5 @@ def _page(source_name: str) -> Page:
         steps=said.get("steps") or [],
         phone=said.get("phone", ""),
         privacy_url=said.get("privacy_url", ""),
+        marketing_text=said.get("marketing_text", ""),
     )

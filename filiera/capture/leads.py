@@ -133,7 +133,8 @@ def _incoming(
         brand_id=submission.brand_id,
         marketing_source_id=(named.get(lead.source_label) if _is_asked(lead, source) else None)
         or source.marketing_source_id,
-        auto_call=source.auto_call,
+        # Who stands in a list that was bought has asked for nothing (GD-07).
+        auto_call=source.auto_call and not source.bought_list,
         received_at=submission.received_at,
         # A sender's clock may be wrong; what has come has happened.
         occurred_at=min(occurred_at, submission.received_at),

@@ -49,6 +49,8 @@ class Source(BrandRow):
     allowed_origins = ArrayField(models.TextField(), default=list, blank=True)
     marketing_source = BrandForeignKey(MarketingSource, null=True, blank=True)
     auto_call = models.BooleanField(default=False)
+    # A list that was bought (GD-07): supplier, bought_on, proof, checked_by, checked_at, is_proven. {} is no such list.
+    bought_list = models.JSONField(default=dict, blank=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

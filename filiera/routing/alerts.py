@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.db import connection
 from django.db.models import Avg, Count, Q
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -33,7 +34,15 @@ NO_AGENT: Final = "no_agent"
 PROVIDER_DOWN: Final = "provider_down"
 KEY_REFUSED: Final = "key_refused"
 NOT_CALLED: Final = "not_called"
+ANSWER_RATE: Final = "answer_rate"
 _UNKNOWN_AGENT: Final = "unknown_agent:"
+
+# GD-13: of the customers that were dialled last, how many picked up, beside those before them.
+LAST_DIALLED: Final = 40
+DIALLED_BEFORE: Final = 400
+FEWEST_DIALLED_BEFORE: Final = 100
+ANSWERS_FALL_TO: Final = 0.5
+USUAL_AT_LEAST: Final = 0.2
 
 # Of the seven outcomes, those in which a call was tried and did not start.
 _CALL_CODES: Final = (codes.AGENT_NOT_AVAILABLE, codes.AGENT_BUSY, codes.CALL_FAILED)
@@ -48,6 +57,10 @@ SENTENCES: Final[dict[str, Promise]] = {
     PROVIDER_DOWN: _("Il centralino non risponde. Nessun lead va perso: riproviamo da soli."),
     KEY_REFUSED: _("Il centralino rifiuta la chiave: le chiamate sono ferme finché non ne metti una buona."),
     NOT_CALLED: _("Lead dell’ultima ora da chiamare a mano: %(value)s."),
+    ANSWER_RATE: _(
+        "Alle ultime chiamate hanno risposto %(value)s clienti su 100, di solito sono %(usual)s: forse i nostri numeri"
+        " vengono bloccati. Chiedi al fornitore del centralino da dove partono le chiamate."
+    ),
     _UNKNOWN_AGENT: _("Il centralino non conosce %(agent)s: controlla il suo numero di agente."),
 }
 
@@ -110,11 +123,15 @@ def evaluate(*, now: datetime) -> None:
     )
     _hold(CALL_FAILURES, failures > CALL_FAILURES_OVER_PERCENT, lambda: {"value": round(failures)}, now)
     _hold(NOT_CALLED, hour.not_called > 0, lambda: {"value": hour.not_called}, now)
+    last, usual = _answer_rates()
+    has_fallen = usual >= USUAL_AT_LEAST and last < usual * ANSWERS_FALL_TO
+    rates = {"value": round(100 * last), "usual": round(100 * usual)}
+    _hold(ANSWER_RATE, has_fallen, lambda: rates, now)
     _hold(NO_AGENT, _nobody_for_too_long(now), dict, now)
-    connection = Connection.objects.select_related("circuit").first()
-    circuit = connection.circuit if connection else None
+    account = Connection.objects.select_related("circuit").first()
+    circuit = account.circuit if account else None
     _hold(PROVIDER_DOWN, circuit is not None and circuit.state != EndpointHealth.State.CLOSED, dict, now)
-    if connection is not None and connection.is_enabled:
+    if account is not None and account.is_enabled:
         clear_alert(KEY_REFUSED, now=now)
     for alert in Alert.objects.filter(condition__startswith=_UNKNOWN_AGENT, cleared_at__isnull=True):
         known = Agent.objects.filter(id=alert.condition.removeprefix(_UNKNOWN_AGENT)).first()
@@ -150,6 +167,31 @@ def _last_hour(now: datetime) -> LastHour:
         found["call_failures"],
         found["not_called"],
     )
+
+
+def _answer_rates() -> tuple[float, float]:
+    """Return the share of customers who picked up, of those dialled last and of those before; 0 where they are few.
+
+    Dialled is whom an agent who picked up was put through to. Looks at the newest processes only, by their index.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            with dialled as (
+                select attempt.talking_seconds > 0 as answered, row_number() over (order by p.created_at desc) as place
+                from (select id, created_at from routing_process order by created_at desc, id desc limit %s) p
+                join routing_callattempt attempt on attempt.process_id = p.id
+                where attempt.agent_answered_at is not null and attempt.talking_seconds is not null
+            )
+            select count(*) filter (where place <= %s), count(*) filter (where place <= %s and answered),
+                   count(*) filter (where place > %s), count(*) filter (where place > %s and answered) from dialled
+            """,
+            [2 * DIALLED_BEFORE, *[LAST_DIALLED] * 4],
+        )
+        last, answered, before, answered_before = cursor.fetchone()
+    if last < LAST_DIALLED or before < FEWEST_DIALLED_BEFORE:
+        return 0.0, 0.0
+    return answered / last, answered_before / before
 
 
 def _nobody_for_too_long(now: datetime) -> bool:

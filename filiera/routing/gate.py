@@ -184,11 +184,15 @@ def _read_people(ids: Collection[UUID]) -> list[dict[str, Any]]:
                        left join capture_submission sent on sent.id = lead.submission_id
                        left join capture_source door on door.id = sent.source_id
                        where lead.contact_id = person.id and not lead.is_test
+                         and coalesce(door.bought_list, '{}') = '{}'
                        order by lead.received_at desc limit %(most)s) e), '[]') as enquiries,
                    (select max(d.closed_at) from pipeline_deal d
                     where d.contact_id = person.id and d.status = 'won' and not d.is_void) as bought_at,
-                   (select jsonb_build_array(c.given, c.by_person, c.at, false)
+                   (select jsonb_build_array(c.given, c.by_person, c.at,
+                                             coalesce((door.bought_list->>'is_proven')::boolean = false, false))
                     from contacts_consent c
+                    left join capture_submission sent on sent.id = c.submission_id
+                    left join capture_source door on door.id = sent.source_id
                     where c.contact_id = person.id and c.purpose = 'marketing' and c.channel = 'call'
                     order by c.at desc, c.id desc limit 1) as consent
             from contacts_contact person where person.id = any(%(ids)s::uuid[])

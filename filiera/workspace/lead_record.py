@@ -25,6 +25,11 @@ from filiera.workspace import calls, timeline
 from filiera.workspace.calls import Outcome
 from filiera.workspace.timeline import Entry
 
+PROMOTION_STOPS = frozenset(
+    {Stop.REQUEST_ONLY, Stop.NO_PROOF, Stop.NOT_CHECKED, Stop.CHECK_OLD, Stop.IN_REGISTER}
+)
+"""What stands against a promotion by phone although the person permitted it."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallPermission:
@@ -219,7 +224,11 @@ def allowed(permissions: Permissions, verdict: Verdict, *, now: datetime) -> lis
             shown.setdefault((one.purpose, one.channel), ", ".join(name for name in names if name))
     for (purpose, channel), what in shown.items():
         one = permissions.of(purpose, channel)
-        lines.append(Allowed(one.holds, what, why_of(one, now)))
+        by_phone = (purpose, channel) == (Consent.Purpose.MARKETING, Consent.Channel.CALL)
+        if one.holds and (verdict.stop is Stop.RESTRICTED or (by_phone and verdict.stop in PROMOTION_STOPS)):
+            lines.append(Allowed(False, what, gate.sentence(verdict, now)))
+        else:
+            lines.append(Allowed(one.holds, what, why_of(one, now)))
     return lines
 
 
@@ -227,6 +236,8 @@ def why_of(one: consents.Permission, now: datetime) -> str:
     """Return the proof of a permission, or what stands against it."""
     if one.holds and one.consent:
         words = {"when": formats.moment(one.consent.at, now), "source": one.consent.collected_by}
+        if one.consent.submission_id is None:
+            return _("%(when)s, %(source)s") % words
         return _("%(when)s, modulo %(source)s, prova salvata") % words
     if one.block:
         words = {"when": formats.moment(one.block.at, now)}

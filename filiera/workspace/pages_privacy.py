@@ -13,17 +13,22 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from filiera.contacts.models import RetentionPolicy
+from filiera.capture import commands as capture
+from filiera.capture.adapters.reading import CONSENT, known_field
+from filiera.capture.models import Source
+from filiera.contacts import consent_rules
+from filiera.contacts.models import Consent, RetentionPolicy
 from filiera.identity import audit
 from filiera.identity.permissions import requires
 from filiera.journeys import retention
-from filiera.platform.refusals import Invalid, Refused
+from filiera.platform.refusals import Invalid, Missing, Refused
 from filiera.routing import calling, register
 from filiera.routing.call_rules import BrandRules
 from filiera.routing.models import Connection, OutboundNumber, RegisterCheck
 from filiera.workspace.pages import principal_of
 
 MOST_CHECKS = 12
+LONGEST_BOX = 180
 
 
 @require_GET
@@ -136,6 +141,67 @@ def state_origin(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @requires("system_settings")
+def set_box(request: HttpRequest, source_id: UUID) -> HttpResponse:
+    """Set the words of the box for promotions on a public form, or take it away (GD-03)."""
+    source = Source.objects.filter(pk=source_id, kind="landing").first()
+    if source is None:
+        raise Missing(_("Questa fonte non c’è."))
+    text = " ".join(request.POST.get("testo", "").replace("\x00", "").split())[:LONGEST_BOX]
+    if text and not _promotions(text):
+        return _page(
+            request,
+            refusal=Invalid(
+                _("La casella deve dire «acconsento», parlare solo di promozioni e nominare un canale.")
+            ),
+        )
+    capture.change_source(
+        source_id=source.pk,
+        form={**source.form, "marketing_text": text},
+        actor=principal_of(request).user,
+        now=timezone.now(),
+    )
+    messages.success(request, _("Salvato: il modulo è già così."))
+    return redirect("privacy")
+
+
+@require_POST
+@requires("system_settings")
+def set_list(request: HttpRequest) -> HttpResponse:
+    """Say that a source brings in a list that was bought, and on which proof (GD-07)."""
+    source = next((one for one in _doors() if str(one.pk) == request.POST.get("fonte_lista", "")), None)
+    try:
+        if source is None:
+            raise Invalid(_("Scegli la fonte da cui entra la lista."))
+        capture.set_bought_list(
+            source_id=source.pk,
+            supplier=request.POST.get("fornitore", ""),
+            bought_on=_date(request.POST.get("comprata", "")),
+            proof=request.POST.get("prova", ""),
+            is_sample_checked=request.POST.get("campione") == "on",
+            actor=principal_of(request).user,
+            now=timezone.now(),
+        )
+    except Invalid as refusal:
+        return _page(request, refusal=refusal)
+    messages.success(request, _("Annotato: da questa lista non squilla niente da solo."))
+    return redirect("privacy")
+
+
+def _doors() -> list[Source]:
+    """Return the doors by which a list may come: not our own forms, not what people type."""
+    return list(Source.objects.exclude(kind__in=("landing", "manual")).order_by("name"))
+
+
+def _promotions(text: str) -> list[str]:
+    """Return the channels by which a box permits promotions, [] when the intake would not take it for that."""
+    said = consent_rules.read(text, True)
+    if known_field(text) != CONSENT or any(one.purpose != consent_rules.MARKETING for one in said):
+        return []
+    return [str(Consent.Channel(one.channel).label) for one in said]
+
+
+@require_POST
+@requires("system_settings")
 def set_term(request: HttpRequest) -> HttpResponse:
     """Keep a class of data longer or shorter than by default, for a reason; or go back to the default (GD-31)."""
     months = request.POST.get("mesi", "").strip()
@@ -168,6 +234,13 @@ def _page(request: HttpRequest, *, refusal: Refused | None = None) -> HttpRespon
         "patron_day": f"{patron[1]:02}/{patron[0]:02}" if patron else "",
         "checks": RegisterCheck.objects.select_related("imported_by").order_by("-checked_at")[:MOST_CHECKS],
         "to_check": len(register.numbers_to_check(now=now)),
+        "landings": [
+            {"source": source, "text": text, "read": _promotions(text) if text else []}
+            for source in Source.objects.filter(kind="landing", is_active=True).order_by("name")
+            for text in [source.form.get("marketing_text", "")]
+        ],
+        "doors": _doors(),
+        "lists": [one for one in _doors() if one.bought_list],
         "numbers": OutboundNumber.objects.order_by("number_e164"),
         "connection": Connection.objects.select_related("origin_checked_by").first(),
         "terms": [
@@ -199,6 +272,8 @@ urlpatterns = [
     path("privacy/registro-opposizioni/numeri", numbers_to_check, name="privacy-numbers-to-check"),
     path("privacy/numeri", add_number, name="privacy-number"),
     path("privacy/numeri/<uuid:number_id>", remove_number, name="privacy-number-remove"),
+    path("privacy/moduli/<uuid:source_id>", set_box, name="privacy-box"),
+    path("privacy/liste", set_list, name="privacy-list"),
     path("privacy/centralino", state_origin, name="privacy-origin"),
     path("privacy/conservazione", set_term, name="privacy-term"),
 ]

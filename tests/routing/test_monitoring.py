@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from filiera.platform.models import Event
 from filiera.routing import alerts, areas, outcomes, queries
-from filiera.routing.models import Agent, Alert, Connection, Process
-from tests.leads import NOW
+from filiera.routing.models import Agent, Alert, CallAttempt, Connection, Process
+from tests.leads import NOW, incoming, take_in
 from tests.routing.test_tracking import make_agent, make_process
 
 MONITORS = ["stats", "analytics", "recent-processes", "health"]
@@ -408,3 +408,37 @@ def test_debug_is_chosen_by_area() -> None:
         assert areas.logger("lead-to-call:events").level == logging.NOTSET
     finally:
         areas.enable("")
+
+
+def test_an_answer_rate_that_fell_is_told_until_it_rises(in_vegliasi: Any) -> None:
+    """GD-13: of the customers dialled last half as many pick up as before; few calls tell nothing."""
+    agent = Agent.objects.create(name="Alice", provider_agent_id="101")
+    [lead] = take_in(incoming())
+
+    def dial(count: int, *, answered: int, after: timedelta) -> None:
+        for place in range(count):
+            at = NOW + after + timedelta(seconds=place)
+            process = Process.objects.create(
+                contact=lead.contact, number=f"lead_{after.days}{place:04}", state="done", success=True,
+                received_at=at, created_at=at, day_of_week=0, hour_of_day=0,
+            )  # fmt: skip
+            CallAttempt.objects.create(
+                process=process, agent=agent, number_e164="+393510004127", requested_at=at, state="answered",
+                agent_answered_at=at, talking_seconds=60 if place < answered else 0, ended_at=at,
+            )  # fmt: skip
+
+    def told() -> list[str]:
+        alerts.evaluate(now=NOW + timedelta(days=9))
+        return [
+            alerts.sentence(one) for one in Alert.objects.filter(condition="answer_rate", cleared_at=None)
+        ]
+
+    dial(99, answered=60, after=timedelta(days=1))
+    dial(40, answered=0, after=timedelta(days=2))
+    assert told() == [], "too few before"
+    dial(1, answered=1, after=timedelta(days=0))
+    assert [text[:74] for text in told()] == [
+        "Alle ultime chiamate hanno risposto 0 clienti su 100, di solito sono 61: f"
+    ]
+    dial(40, answered=20, after=timedelta(days=3))
+    assert told() == []

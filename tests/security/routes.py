@@ -37,6 +37,7 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "deal_id": (Deal,),
     "decisione": (Decision,),
     "fonte": (MarketingSource,),
+    "fonte_lista": (Source,),
     "Fonte": (MarketingSource,),
     "id": (Submission,),
     "invitation_id": (Invitation,),

@@ -178,6 +178,8 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "POST /privacy/registro-opposizioni/numeri",
         "POST /privacy/numeri",
         "POST /privacy/numeri/<uuid:number_id>",
+        "POST /privacy/moduli/<uuid:source_id>",
+        "POST /privacy/liste",
         "POST /privacy/centralino",
         "POST /privacy/conservazione",
         "GET /leads/<uuid:contact_id>/erase",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -10,15 +11,18 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
+from filiera.capture.models import Source, Submission
 from filiera.contacts import consents, restriction
 from filiera.contacts.models import Consent, Contact, RetentionPolicy
 from filiera.identity.models import AuditEntry, Brand
+from filiera.journeys import lead_in
 from filiera.pipeline.models import Activity, Deal
 from filiera.platform import brand_scope
 from filiera.platform.models import Event
-from filiera.routing import register
-from filiera.routing.models import Connection, OutboundNumber, RegisterCheck
-from tests.leads import incoming, take_in
+from filiera.routing import gate, register
+from filiera.routing.call_rules import Stop
+from filiera.routing.models import Connection, OutboundNumber, Process, RegisterCheck
+from tests.leads import incoming, submission, take_in
 
 TEXT = "Acconsento a ricevere promozioni per telefono da Vegliasì"
 
@@ -34,6 +38,16 @@ def adele(vegliasi: Any) -> Contact:
 def record(client: Any, of: Contact, **fields: str) -> Any:
     given = {"scopo": "marketing", "canale": "call", "testo": TEXT, "come": "Modulo in fiera", "quando": ""}
     return client.post(f"/leads/{of.pk}/consents", given | fields)
+
+
+def received(door: Source, body: dict[str, Any]) -> None:
+    """Let a request come in by a door, and be taken in."""
+    with brand_scope.use(door.brand_id):
+        of = submission(door)
+        Submission.objects.filter(id=of.id).update(
+            body=json.dumps(body).encode(), content_type="application/json"
+        )
+    assert lead_in.drain(worker="test") == 1
 
 
 # A person
@@ -303,3 +317,77 @@ def test_a_promotion_is_saved_only_when_the_opening_was_said(
         said = Event.objects.get(kind="call.opening_said")
         assert said.subject_id == Activity.objects.get(note="Sì").id
         assert said.data == {"contact_id": str(adele.pk), "user_id": str(bea.pk)}
+
+
+# The box on our own form (GD-03)
+
+
+@pytest.fixture
+def landing(vegliasi: Any) -> Source:
+    with brand_scope.use(vegliasi.id):
+        return Source.objects.create(
+            name="landing-vegliasi", kind="landing", auth_mode="public", auto_call=True
+        )
+
+
+def test_the_box_for_promotions_is_optional_never_ticked_and_its_words_are_the_evidence(
+    signed_in: Any, ada: Any, landing: Source, vegliasi: Any
+) -> None:
+    form = signed_in(ada).get("/l/landing-vegliasi").content.decode()
+    assert "promozioni" not in form
+    box = "Acconsento a ricevere promozioni di Vegliasì per telefono e via e-mail"
+    signed_in(ada).post(f"/privacy/moduli/{landing.pk}", {"testo": f"  {box}\n"})
+    assert "Permette: telefono, e-mail." in signed_in(ada).get("/privacy").content.decode()
+    form = signed_in(ada).get("/l/landing-vegliasi").content.decode()
+    [shown] = re.findall(r"<input[^>]*type=\"checkbox\"[^>]*name=\"Acconsento[^>]*>", form)
+    assert f'name="{box}"' in shown
+    assert "checked" not in shown
+    assert "required" not in shown
+    sent = {"nome": "Adele", "cognome": "Brunetti", "email": "a@posta.example", "telefono": "3510004127"}
+    received(landing, sent)
+    with brand_scope.use(vegliasi.id):
+        assert Contact.objects.count() == 1, "the form works without"
+        assert not Consent.objects.exists()
+    received(landing, {**sent, box: True})
+    with brand_scope.use(vegliasi.id):
+        rows = {(one.channel, one.given, one.by_person, one.text) for one in Consent.objects.all()}
+        assert rows == {("call", True, True, box), ("email", True, True, box)}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["Voglio promozioni per telefono", "Acconsento", "Acconsento a promozioni e cessione a terzi"]
+)
+def test_a_box_that_would_prove_nothing_is_refused(
+    signed_in: Any, ada: Any, landing: Source, vegliasi: Any, wrong: str
+) -> None:
+    assert signed_in(ada).post(f"/privacy/moduli/{landing.pk}", {"testo": wrong}).status_code == 400
+    with brand_scope.use(vegliasi.id):
+        assert Source.objects.get().form == {}
+
+
+# Lists that were bought (GD-07)
+
+
+def test_a_bought_list_is_no_request_and_counts_for_nothing_without_its_proof(
+    signed_in: Any, ada: Any, vegliasi: Any
+) -> None:
+    client, now = signed_in(ada), timezone.now()
+    with brand_scope.use(vegliasi.id):
+        door = Source.objects.create(name="lista", kind="webhook", auto_call=True)
+    given = {"fonte_lista": str(door.pk), "fornitore": "Liste Srl", "comprata": "2026-03-01"}
+    assert client.post("/privacy/liste", given | {"fornitore": ""}).status_code == 400
+    client.post("/privacy/liste", given)
+    assert "Non si chiama" in client.get("/privacy").content.decode()
+    received(door, {"nome": "Ugo", "telefono": "3510004140", "Acconsento alle promozioni per telefono": True})
+    with brand_scope.use(vegliasi.id):
+        ugo = Contact.objects.get()
+        assert not Process.objects.exists(), "nobody is rung by itself"
+        register.take(b"3510004140;no", checked_at=now, user_id=None, now=now)
+        assert gate.verdict_of(ugo.id, now=now).stop is Stop.NO_PROOF
+    client.post("/privacy/liste", given | {"prova": "Registro del fornitore, righe 1-900", "campione": "on"})
+    page = client.get("/privacy").content.decode()
+    assert "Con prova" in page
+    assert "Campione controllato da Ada Rossi." in page
+    with brand_scope.use(vegliasi.id):
+        found = gate.verdict_of(ugo.id, now=now)
+        assert found.is_promotion or found.stop is Stop.CLOSED_WINDOW
