@@ -11,7 +11,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from filiera.identity import notifications
 from filiera.identity.models import Brand, User
 from filiera.identity.permissions import Principal
 from filiera.routing.models import Agent
@@ -146,12 +145,12 @@ class Shell:
         ]
 
     @cached_property
-    def ringing_by_brand(self) -> dict[UUID, int]:
-        return queries.ringing_by_brand(self.me.id)
+    def around(self) -> queries.Around:
+        return queries.around(self.me.id, most=MOST_COUNTED + 1)
 
     @property
     def ringing(self) -> int:
-        return self.ringing_by_brand.get(self.brand.id, 0)
+        return self.around.ringing.get(self.brand.id, 0)
 
     @property
     def may_create(self) -> bool:
@@ -169,9 +168,9 @@ class Shell:
     def may_deal(self) -> bool:
         return self.principal.may(NEEDS["board"])
 
-    @cached_property
+    @property
     def unread(self) -> int:
-        return notifications.count_unread(self.me)
+        return self.around.unread
 
     @property
     def unread_counted(self) -> str:
@@ -186,7 +185,7 @@ class Shell:
                 name=brand.name,
                 accent=brand.accent,
                 initial=brand.name[:1].upper(),
-                ringing=self.ringing_by_brand.get(brand.id, 0),
+                ringing=self.around.ringing.get(brand.id, 0),
             )
             for brand in self.principal.brands
         ]
@@ -195,7 +194,6 @@ class Shell:
     def menu(self) -> list[list[Item]]:
         """Return the pages that one may open, in their groups, with what rings and what must be recovered."""
         may = self.principal.may
-        to_recover = queries.submissions_to_recover(limit=MOST_COUNTED + 1) if may(NEEDS["inbound"]) else 0
         groups = [
             [
                 replace(
@@ -215,7 +213,7 @@ class Shell:
                 _item("sources", _("Fonti"), "plug-connected", "f"),
                 replace(
                     _item("inbound", _("Ingressi"), "inbox", "i"),
-                    count=_counted(to_recover),
+                    count=_counted(self.around.to_recover),
                     tone="bad",
                     count_label=_("da recuperare:"),
                 ),
@@ -238,8 +236,7 @@ class Shell:
     @cached_property
     def availability(self) -> Availability | None:
         """Return the switch of who is an agent of this brand; the others have none."""
-        agents = Agent.objects.only("last_status", "provider_status", "is_enabled")
-        agent = agents.filter(user=self.me).order_by("sort_order").first()
+        agent = self.around.agent
         return availability_of(agent) if agent else None
 
     @property
