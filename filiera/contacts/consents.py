@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from filiera.contacts import consent_rules, suppressions
 from filiera.contacts.consent_rules import Act, Block
 from filiera.contacts.models import Consent, Contact, ContactPhone, Suppression
-from filiera.platform import events, live
+from filiera.platform import bulk, events, live
 from filiera.platform.ids import new_id
 from filiera.platform.refusals import Invalid, Missing
 
@@ -132,12 +132,16 @@ def permissions_of(contact: Contact) -> Permissions:
 
 def keys_of(contact_ids: Iterable[UUID]) -> set[str]:
     """Return the numbers and addresses of these people, as the list of suppressions names them."""
-    ids = list(contact_ids)
-    numbers = ContactPhone.objects.filter(contact_id__in=ids).exclude(phone_e164="")
-    addresses = Contact.objects.filter(id__in=ids, email_norm__isnull=False)
-    return set(
-        numbers.values_list("phone_e164", flat=True).union(addresses.values_list("email_norm", flat=True))
-    )
+    ids = bulk.uuids(contact_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select phone_e164 from contacts_contactphone where contact_id = any(%s::uuid[]) and phone_e164 <> ''
+            union select email_norm from contacts_contact where id = any(%s::uuid[]) and email_norm is not null
+            """,
+            [ids, ids],
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def keys_of_others(contact_ids: Iterable[UUID], keys: Iterable[str]) -> set[str]:
