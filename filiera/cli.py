@@ -122,6 +122,20 @@ def _gdpr_erase(options: argparse.Namespace) -> int:
     return operators.erase_person(slug=options.brand, person=options.person, is_sure=options.yes)
 
 
+def _register_list(options: argparse.Namespace) -> int:
+    database.ensure(homes.folder())
+    from filiera import operators
+
+    return operators.list_numbers_to_check(slug=options.brand)
+
+
+def _register_import(options: argparse.Namespace) -> int:
+    database.ensure(homes.folder())
+    from filiera import operators
+
+    return operators.take_register_check(slug=options.brand, file=options.file, checked=options.checked)
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from filiera.platform import doctor
 
@@ -216,6 +230,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     terms.set_defaults(run=_gdpr_retention)
     terms.add_argument("--brand", required=True, help=_("il nome del marchio negli indirizzi"))
+    register = commands.add_parser("register", help=_("le verifiche nel Registro pubblico delle opposizioni"))
+    checks = register.add_subparsers(title=_("comandi"), required=True, metavar="")
+    to_check = checks.add_parser("list", help=_("i numeri da far verificare, uno per riga"))
+    to_check.set_defaults(run=_register_list)
+    taken = checks.add_parser(
+        "import", help=_("legge gli esiti di una verifica: numero, iscritto o non iscritto")
+    )
+    taken.set_defaults(run=_register_import)
+    taken.add_argument("file", type=Path, help=_("il file con gli esiti"))
+    taken.add_argument(
+        "--checked", required=True, help=_("quando è stata fatta, per esempio 2026-11-20T10:00")
+    )
+    for one in (to_check, taken):
+        one.add_argument("--brand", required=True, help=_("il nome del marchio negli indirizzi"))
     command("doctor", _doctor, _("controlla l’installazione e dice cosa sistemare"))
     return parser
 

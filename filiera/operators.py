@@ -18,7 +18,7 @@ from django.utils import timezone, translation  # noqa: E402
 
 from filiera.contacts import erasure, portability  # noqa: E402
 from filiera.contacts import queries as contacts  # noqa: E402
-from filiera.identity import rotation  # noqa: E402
+from filiera.identity import audit, rotation  # noqa: E402
 from filiera.identity.master_keys import VaultLocked  # noqa: E402
 from filiera.identity.models import Brand, User  # noqa: E402
 from filiera.journeys import openings, retention  # noqa: E402
@@ -27,6 +27,7 @@ from filiera.platform import home as homes  # noqa: E402
 from filiera.platform.console import gettext as _  # noqa: E402
 from filiera.platform.console import say  # noqa: E402
 from filiera.platform.refusals import Refused  # noqa: E402
+from filiera.routing import calling, register  # noqa: E402
 
 
 def _operator(command: str) -> actor.Actor:
@@ -158,6 +159,48 @@ def show_retention(*, slug: str) -> int:
         return 1
     with brand_scope.use(brand.id):
         print(orjson.dumps(retention.report(), option=orjson.OPT_INDENT_2).decode())
+    return 0
+
+
+def list_numbers_to_check(*, slug: str) -> int:
+    """Print the numbers that the opposition register has to be asked about, one a line. Returns the exit code."""
+    brand = _brand(slug)
+    if brand is None:
+        return 1
+    with actor.acting(_operator("register list")), brand_scope.use(brand.id):
+        numbers = register.numbers_to_check(now=timezone.now())
+        audit.record(
+            "EXPORT",
+            entity_type="brands",
+            entity_id=brand.id,
+            detail={"what": "register", "numbers": len(numbers)},
+        )
+    for number in numbers:
+        print(number)
+    return 0
+
+
+def take_register_check(*, slug: str, file: Path, checked: str) -> int:
+    """Read the result of a check against the opposition register. Returns the exit code."""
+    brand = _brand(slug)
+    if brand is None:
+        return 1
+    now = timezone.now()
+    with translation.override(console.language()), actor.acting(_operator("register import")):
+        try:
+            with brand_scope.use(brand.id):
+                at = calling.moment(checked, now=now)
+                check = register.take(file.read_bytes(), checked_at=at, user_id=None, now=now)
+        except (Refused, OSError) as refusal:
+            say(str(refusal))
+            for sentences in getattr(refusal, "details", {}).values():
+                for sentence in sentences:
+                    say(f"  {sentence}")
+            return 1
+    say(
+        _("Letti %(numbers)s numeri, %(listed)s iscritti al Registro.")
+        % {"numbers": check.numbers, "listed": check.listed}
+    )
     return 0
 
 

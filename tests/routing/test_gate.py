@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import InternalError, ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from filiera.contacts import consents, restriction, suppressions
 from filiera.contacts.models import Contact
@@ -257,3 +258,26 @@ def test_the_numbers_to_check_are_those_one_may_promote_to_and_whose_check_ends(
     check(f"{NUMBER};no")
     assert register.numbers_to_check(now=WEDNESDAY) == []
     assert register.numbers_to_check(now=WEDNESDAY + 10 * DAY) == [NUMBER]
+
+
+def test_the_command_line_lists_the_numbers_and_reads_the_outcomes(
+    vegliasi: Any, tmp_path: Any, capsys: Any
+) -> None:
+    from filiera import operators
+    from filiera.platform import brand_scope
+
+    with brand_scope.use(vegliasi.id):
+        promotable(timezone.now() - DAY)
+    assert operators.list_numbers_to_check(slug="vegliasi") == 0
+    assert capsys.readouterr().out == f"{NUMBER}\n"
+    file = tmp_path / "esiti.csv"
+    file.write_text(f"{NUMBER};non iscritto\n")
+    today = f"{timezone.now():%Y-%m-%dT00:00}"
+    assert operators.take_register_check(slug="vegliasi", file=file, checked="ieri") == 1
+    assert operators.take_register_check(slug="vegliasi", file=tmp_path / "no", checked=today) == 1
+    assert operators.take_register_check(slug="vegliasi", file=file, checked=today) == 0
+    assert operators.take_register_check(slug="vegliasi", file=file, checked=today) == 1
+    assert operators.take_register_check(slug="nessuno", file=file, checked=today) == 1
+    with brand_scope.use(vegliasi.id):
+        assert (RegisterCheck.objects.get().numbers, RegisterCheck.objects.get().listed) == (1, 0)
+        assert register.numbers_to_check(now=timezone.now()) == []
