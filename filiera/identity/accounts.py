@@ -1,4 +1,4 @@
-"""What people do with their own account: opening it, proving its address, a new password, their profile, leaving."""
+"""What people do with their own account: opening it, proving its address, a new password, their profile."""
 
 import hashlib
 import secrets
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from filiera.identity import audit, emails, people, queries, second_factor, sessions
+from filiera.identity import audit, emails, queries, second_factor, sessions
 from filiera.identity.models import AuthToken, Brand, User, UserProfile
 from filiera.identity.permissions import Principal
 from filiera.platform import brand_scope
@@ -185,22 +185,6 @@ def change_profile(*, user: User, name: str | None = None, changes: dict[str, An
         setattr(profile, field, value)
     if changes:
         profile.save()
-
-
-@transaction.atomic
-def leave(*, user: User, password: str, now: datetime) -> None:
-    """Close the account of who asks, with the password; the data goes after the days of grace (IDN-35).
-
-    Raises Invalid for a wrong password, people.LastAdministrator when a brand would have nobody left (IDN-37).
-    """
-    if not user.check_password(password):
-        raise Invalid(
-            _("Alcuni campi non vanno bene."), details={"password": [_("La password non è questa.")]}
-        )
-    people.keep_administrators_without(user)
-    user.is_active, user.deleted_at = False, now
-    user.save(update_fields=["is_active", "deleted_at", "updated_at"])
-    sessions.end_all(user=user, now=now, reason="account closed")
 
 
 def _faults_of(password: str, user: User) -> list[str]:

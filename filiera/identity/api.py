@@ -16,7 +16,16 @@ from ninja import Field, Router, Schema, Status
 from ninja.utils import check_csrf
 from pydantic import AfterValidator
 
-from filiera.identity import accounts, commands, pages_google, queries, second_factor, sessions, tokens
+from filiera.identity import (
+    accounts,
+    commands,
+    leaving,
+    pages_google,
+    queries,
+    second_factor,
+    sessions,
+    tokens,
+)
 from filiera.identity.models import Session, User
 from filiera.platform.api import historic_failure, ok
 from filiera.platform.refusals import Forbidden, Refused
@@ -247,9 +256,11 @@ def change_me(request: HttpRequest, given: Me) -> Any:
 
 @router.delete("/users/me", auth=signed_in)
 def delete_me(request: HttpRequest, given: Leaving) -> Any:
-    """Close the account at once; its data is made anonymous after 30 days."""
-    accounts.leave(user=_user(request), password=given.password, now=timezone.now())
-    return ok(request, {"id": str(_user(request).id)})
+    """Close the account at once; after 30 days its data is erased, until then an administrator can reopen it."""
+    user = _user(request)
+    with _counting_codes(request):
+        leaving.leave(user=user, password=given.password, now=timezone.now())
+    return ok(request, {"id": str(user.id), "erased_at": leaving.ends_at(user)})
 
 
 @router.get("/users/me/sessions", auth=signed_in)

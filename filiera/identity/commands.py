@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from filiera.identity import audit, second_factor
 from filiera.identity.models import LoginAttempt, User
-from filiera.platform.refusals import Refused
+from filiera.platform.refusals import Invalid, Refused
 
 WINDOW = timedelta(minutes=15)
 MOST_PER_EMAIL = 5
@@ -57,6 +57,13 @@ class SecondFactorAsked(Refused):
     def __init__(self, message: str, *, step: str) -> None:
         super().__init__(message)
         self.step = step
+
+
+class WrongPassword(Invalid):
+    """Who is signed in said a password that is not theirs."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(_("Alcuni campi non vanno bene."), details={"password": [sentence]})
 
 
 class WrongCode(WrongCredentials):
@@ -121,12 +128,15 @@ def second_step(*, step: str, code: str, ip_address: str | None, now: datetime) 
 
 @contextmanager
 def counting_codes(user: User, *, ip_address: str | None, now: datetime) -> Iterator[None]:
-    """Count wrong codes of who is signed in with the failures of their e-mail. Raises TooManyAttempts."""
+    """Count wrong codes and passwords of who is signed in with the failures of their e-mail. Raises TooManyAttempts."""
     _open_door(user.email, ip_address, now)
     try:
         yield
     except second_factor.WrongCode:
         keep(user.email, ip_address, now, reason="wrong code")
+        raise
+    except WrongPassword:
+        keep(user.email, ip_address, now, reason="wrong credentials")
         raise
 
 

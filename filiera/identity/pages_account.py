@@ -9,12 +9,13 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from filiera.identity import accounts, commands, queries, second_factor, sessions
+from filiera.identity import accounts, commands, google_accounts, leaving, queries, second_factor, sessions
 from filiera.identity.models import Session, User
 from filiera.platform.refusals import Refused
 
@@ -183,7 +184,34 @@ def renew_recovery_codes(request: HttpRequest) -> HttpResponse:
     return _shown(request, "identity/recovery_codes.html", {"codes": codes})
 
 
-def _account(request: HttpRequest, refusal: Refused | None = None) -> HttpResponse:
+@sensitive_post_parameters("password")
+@require_POST
+def close(request: HttpRequest) -> HttpResponse:
+    """Close the account: out at once, and erased in thirty days."""
+    user, now = _user(request), timezone.now()
+    try:
+        with commands.counting_codes(user, ip_address=sessions.address_of(request), now=now):
+            leaving.leave(user=user, password=request.POST.get("password", ""), now=now)
+    except Refused as refusal:
+        return _account(request, close_refusal=refusal)
+    day = date_format(timezone.localtime(leaving.ends_at(user)), "j F Y")
+    answer = _told(
+        request,
+        _("Il tuo account è chiuso"),
+        _(
+            "Il %(day)s cancelliamo i tuoi dati personali. Fino ad allora chi amministra il tuo marchio può riaprirlo:"
+            " te lo abbiamo scritto anche per e-mail."
+        )
+        % {"day": day},
+        ("login", _("Torna all’ingresso")),
+    )
+    sessions.leave(request, answer, now=now)
+    return answer
+
+
+def _account(
+    request: HttpRequest, refusal: Refused | None = None, close_refusal: Refused | None = None
+) -> HttpResponse:
     user = _user(request)
     own: Session = request.auth_session  # type: ignore[attr-defined]
     context = {
@@ -196,8 +224,22 @@ def _account(request: HttpRequest, refusal: Refused | None = None) -> HttpRespon
         "second_factor_is_required": _is_required(user),
         "codes_left": second_factor.recovery_codes_left(user),
         "refusal": str(refusal) if refusal else "",
+        "close_refusal": _sentence(close_refusal),
+        "is_with_google": google_accounts.is_linked(user),
     }
-    return _shown(request, "identity/account.html", context, refusal.status if refusal else 200)
+    status = next((one.status for one in (refusal, close_refusal) if one), 200)
+    return _shown(request, "identity/account.html", context, status)
+
+
+def _sentence(refusal: Refused | None) -> str:
+    """Return why not, as near to the field as the refusal knows it."""
+    if refusal is None:
+        return ""
+    return (
+        next((sentences[0] for sentences in refusal.details.values()), str(refusal))
+        if refusal.details
+        else str(refusal)
+    )
 
 
 def _device_name(session: Session) -> str:

@@ -63,7 +63,6 @@ def back(request: HttpRequest) -> HttpResponse:
     else:
         answer = _let_in(request, person)
     answer["Cache-Control"] = "no-store"
-    answer["Referrer-Policy"] = "no-referrer"
     answer.delete_cookie(TICKET, path=reverse("google-back"), samesite="Lax")
     return answer
 

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from filiera.identity import colleagues, google, people, permissions, sessions, words
+from filiera.identity import colleagues, google, leaving, people, permissions, sessions, words
 from filiera.identity.models import Role
 from filiera.identity.permissions import Principal, demand_in_person
 from filiera.platform.refusals import Forbidden, Invalid, Missing, Refused
@@ -130,6 +130,19 @@ def switch(request: HttpRequest, user_id: UUID) -> HttpResponse:
 
 
 @require_POST
+def reopen(request: HttpRequest, user_id: UUID) -> HttpResponse:
+    """Give who asked to leave their account back."""
+    principal = demand_in_person(request, MANAGE)
+    try:
+        user = leaving.reopen(principal=principal, user_id=user_id, now=timezone.now())
+    except leaving.TooLate as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("L’account di %(name)s è riaperto.") % {"name": user.name})
+    return redirect("people")
+
+
+@require_POST
 def end_sessions(request: HttpRequest, user_id: UUID) -> HttpResponse:
     """Sign a person out on every device that works in this brand."""
     principal = demand_in_person(request, MANAGE)
@@ -191,6 +204,9 @@ def _list(
         "invitations": [
             {"one": one, "roles": ", ".join(str(Role(role).label) for role in one.roles)}
             for one in colleagues.invitations()
+        ],
+        "leaving": [
+            {"user": user, "ends_at": leaving.ends_at(user)} for user in leaving.leaving_from_brand()
         ],
         "roles": _role_choices(principal, (typed or {}).get("roles", [Role.SALES])),
         "grants": [
@@ -263,6 +279,6 @@ def _grant_roles() -> list[str]:
 
 
 def _door(request: HttpRequest, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
-    answer = render(request, "identity/invitation.html", context, status=status)
-    answer["Referrer-Policy"] = "no-referrer"
-    return answer
+    # Its address is a secret, which the policy of every page, same-origin, keeps here. A stricter one would leave a
+    # browser's form without its origin, and we take none without.
+    return render(request, "identity/invitation.html", context, status=status)

@@ -266,6 +266,14 @@ def take_openings(user: User, openings: Collection[Opening], *, now: datetime) -
             _give(user, one.roles, by=one.invitation.invited_by if one.invitation else None)
 
 
+def demand_of_brand(principal: Principal, user_id: UUID) -> None:
+    """Raise Missing for who is not of the brand, Forbidden where only another one may change them."""
+    _lock(principal.brand_id)
+    _user_there, had, _closed = _person(user_id)
+    if Role.SUPER_ADMIN in had:
+        _demand_super_admin(principal)
+
+
 def keep_administrators_without(user: User) -> None:
     """Lock the brands a person administers. Raises LastAdministrator when one would have nobody left without them."""
     for brand_id in sorted(queries.roles_of(user.id)):

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from filiera.identity import accounts, audit, emails, google_accounts, sessions, walls
+from filiera.identity import accounts, audit, emails, google_accounts, leaving, sessions, walls
 from filiera.identity.models import Brand, LoginAttempt
 from filiera.platform.jobs import app, task
 
@@ -48,6 +48,13 @@ def sweep_emails(timestamp: int) -> None:
 def forget_old_sessions(timestamp: int) -> None:
     """Delete the sessions that ended a month ago."""
     sessions.forget_old(timezone.now())
+
+
+@app.periodic(cron="35 3 * * *")
+@task(name="identity.erase_accounts", queueing_lock="identity.erase_accounts")
+def erase_accounts(timestamp: int) -> None:
+    """Make anonymous who asked to leave thirty days ago."""
+    leaving.erase_due(timezone.now())
 
 
 @app.periodic(cron="* * * * *")

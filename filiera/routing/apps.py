@@ -10,8 +10,10 @@ class RoutingConfig(AppConfig):
     def ready(self) -> None:
         """Choose which areas log in detail, and tell this room's part of every person's thread."""
         from filiera.contacts import timeline as threads
+        from filiera.identity import leaving
         from filiera.routing import areas, holdings, timeline
 
         holdings.register()
+        leaving.also(holdings.forget_colleague)
         threads.register("routing", timeline.read)
         areas.enable(os.environ.get("FILIERA_DEBUG_AREAS", ""))

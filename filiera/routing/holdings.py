@@ -1,10 +1,13 @@
 """What this room holds about a person."""
 
+from uuid import UUID
+
 from django.utils.translation import gettext_noop as _
 
 from filiera.contacts.holdings import THEIRS
 from filiera.platform import holdings
 from filiera.platform.holdings import Holding, Texts
+from filiera.routing.models import Agent
 
 
 def register() -> None:
@@ -54,3 +57,11 @@ def register() -> None:
         routing_registerresult="keyed hashes: what the opposition register said",
         routing_routingstate="the turn of the agents",
     )
+
+
+def forget_colleague(user_id: UUID, name: str) -> list[UUID]:
+    """Take the name off the telephone of who closed their account: the line may ring for somebody else."""
+    lines = Agent.objects.filter(user_id=user_id)
+    ids = list(lines.values_list("id", flat=True))
+    lines.update(name=name, user=None)
+    return ids
