@@ -111,7 +111,8 @@ def stopped(processes: Sequence[Process], *, now: datetime) -> dict[UUID, str]:
             """
             select w->>0, person.restricted_at is not null
             from jsonb_array_elements(%s::jsonb) w
-            join contacts_contact person on person.id = (w->>1)::uuid
+            -- One look into the index for each: with a join the planner reads a whole brand.
+            cross join lateral (select restricted_at from contacts_contact where id = (w->>1)::uuid limit 1) person
             where person.restricted_at is not null or exists (
                 select from contacts_suppression s where s.kind = 'phone' and s.hash = w->>2
                 and s.channel in ('any', 'call') and s.created_at > (w->>3)::timestamptz)
@@ -163,7 +164,11 @@ def _facts_of(
 
 
 def _read_people(ids: Collection[UUID]) -> list[dict[str, Any]]:
-    """Return what the tables say about each person, in one statement; people of other brands are not there."""
+    """Return what the tables say about each person, in one statement; people of other brands are not there.
+
+    Each part is a look into an index with a limit: with joins the planner, which believes every brand to be a small
+    share of a table, reads whole brands.
+    """
     if not ids:
         return []
     with connection.cursor() as cursor:
@@ -179,23 +184,32 @@ def _read_people(ids: Collection[UUID]) -> list[dict[str, Any]]:
                    coalesce((select jsonb_agg(jsonb_build_array(e.received_at, e.is_own, e.is_open)) from (
                        select lead.received_at, coalesce(door.kind = any(%(forms)s::text[]), false) as is_own,
                               deal.id is null or deal.status = 'open' as is_open
-                       from pipeline_leadevent lead
-                       left join pipeline_deal deal on deal.id = lead.deal_id
-                       left join capture_submission sent on sent.id = lead.submission_id
-                       left join capture_source door on door.id = sent.source_id
-                       where lead.contact_id = person.id and not lead.is_test
-                         and coalesce(door.bought_list, '{}') = '{}'
-                       order by lead.received_at desc limit %(most)s) e), '[]') as enquiries,
-                   (select max(d.closed_at) from pipeline_deal d
-                    where d.contact_id = person.id and d.status = 'won' and not d.is_void) as bought_at,
+                       from (select * from pipeline_leadevent where contact_id = person.id and not is_test
+                             order by received_at desc limit %(most)s) lead
+                       left join lateral (select id, status from pipeline_deal
+                                          where id = lead.deal_id limit 1) deal on true
+                       left join lateral (select source_id from capture_submission
+                                          where id = lead.submission_id limit 1) sent on true
+                       left join lateral (select kind, bought_list from capture_source
+                                          where id = sent.source_id limit 1) door on true
+                       where coalesce(door.bought_list, '{}') = '{}'
+                       order by lead.received_at desc) e), '[]') as enquiries,
+                   (select max(d.closed_at) from (
+                        select closed_at, status, is_void from pipeline_deal
+                        where contact_id = person.id order by opened_at desc limit %(most)s) d
+                    where d.status = 'won' and not d.is_void) as bought_at,
                    (select jsonb_build_array(c.given, c.by_person, c.at,
                                              coalesce((door.bought_list->>'is_proven')::boolean = false, false))
-                    from contacts_consent c
-                    left join capture_submission sent on sent.id = c.submission_id
-                    left join capture_source door on door.id = sent.source_id
-                    where c.contact_id = person.id and c.purpose = 'marketing' and c.channel = 'call'
-                    order by c.at desc, c.id desc limit 1) as consent
-            from contacts_contact person where person.id = any(%(ids)s::uuid[])
+                    from (select * from contacts_consent
+                          where contact_id = person.id and purpose = 'marketing' and channel = 'call'
+                          order by at desc, id desc limit 1) c
+                    left join lateral (select source_id from capture_submission
+                                       where id = c.submission_id limit 1) sent on true
+                    left join lateral (select bought_list from capture_source
+                                       where id = sent.source_id limit 1) door on true) as consent
+            from unnest(%(ids)s::uuid[]) wanted(id)
+            cross join lateral (select id, restricted_at, email_norm from contacts_contact c
+                                where c.id = wanted.id limit 1) person
             """,
             {"ids": list(ids), "forms": sorted(FORMS), "most": _MOST_ENQUIRIES},
         )
@@ -214,9 +228,11 @@ def _read_hashes(hashes: Collection[str]) -> tuple[dict[str, list[Block]], dict[
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            select s.hash, s.channel, s.reason, s.created_at, null::boolean, null::timestamptz
-            from contacts_suppression s
-            where s.kind in ('phone', 'email') and s.hash = any(%(hashes)s::text[]) and s.channel in (%(any)s, 'call')
+            select block.* from unnest(%(hashes)s::text[]) wanted(hash) cross join lateral (
+                select wanted.hash, s.channel, s.reason, s.created_at, null::boolean, null::timestamptz
+                from contacts_suppression s
+                where s.kind in ('phone', 'email') and s.hash = wanted.hash and s.channel in (%(any)s, 'call')
+                order by s.created_at desc limit 20) block
             union all
             select latest.* from unnest(%(hashes)s::text[]) wanted(hash) cross join lateral (
                 select wanted.hash, '', '', r.checked_at, r.is_listed, r.listed_since
