@@ -17,11 +17,21 @@ STEPS = "steps"
 P = ParamSpec("P")
 R = TypeVar("R")
 
-__all__ = ["STEPS", "app", "brand_task", "on_app_ready", "own_connection", "task"]
+__all__ = ["STEPS", "app", "brand_task", "is_waiting", "on_app_ready", "own_connection", "task"]
 
 
 def on_app_ready(ready: procrastinate.App) -> None:
     """Called by Procrastinate once Django is up; tasks are found in each room's tasks.py."""
+
+
+def is_waiting(queueing_lock: str) -> bool:
+    """Tell whether a job with this queueing lock waits for its turn."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select exists (select from procrastinate_jobs where queueing_lock = %s and status = 'todo')",
+            [queueing_lock],
+        )
+        return bool((cursor.fetchone() or (False,))[0])
 
 
 @contextmanager
