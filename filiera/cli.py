@@ -148,7 +148,11 @@ def _brand(options: argparse.Namespace) -> int:
     from filiera import operators
 
     return operators.open_brand(
-        name=options.name, slug=options.slug, owner_email=options.owner, owner_name=options.owner_name
+        name=options.name,
+        slug=options.slug,
+        owner_email=options.owner,
+        owner_name=options.owner_name,
+        over_all=options.over_all,
     )
 
 
@@ -202,6 +206,9 @@ def _parser() -> argparse.ArgumentParser:
     brand.add_argument("--slug", default="", help=_("il nome negli indirizzi (di norma ricavato dal nome)"))
     brand.add_argument("--owner", required=True, metavar="EMAIL", help=_("l’e-mail di chi lo amministra"))
     brand.add_argument("--owner-name", default="", help=_("come si chiama"))
+    brand.add_argument(
+        "--over-all", action="store_true", help=_("amministra anche l’installazione: apre e guarda i marchi")
+    )
     telephony = command("telephony", _telephony, _("collega un marchio al suo account CloudTalk"))
     telephony.add_argument("slug", help=_("il nome del marchio negli indirizzi"))
     telephony.add_argument("--base-url", default="", help=_("un altro indirizzo delle API, per le prove"))

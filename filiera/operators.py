@@ -20,7 +20,7 @@ from filiera.contacts import erasure, portability  # noqa: E402
 from filiera.contacts import queries as contacts  # noqa: E402
 from filiera.identity import audit, rotation  # noqa: E402
 from filiera.identity.master_keys import VaultLocked  # noqa: E402
-from filiera.identity.models import Brand, User  # noqa: E402
+from filiera.identity.models import Brand, Role, User  # noqa: E402
 from filiera.journeys import openings, retention  # noqa: E402
 from filiera.platform import actor, brand_scope, console  # noqa: E402
 from filiera.platform import home as homes  # noqa: E402
@@ -34,15 +34,22 @@ def _operator(command: str) -> actor.Actor:
     return actor.Actor(actor.COMMAND, f"filiera {command} ({getpass.getuser()})")
 
 
-def open_brand(*, name: str, slug: str, owner_email: str, owner_name: str) -> int:
-    """Create a brand and its administrator; a password is made and shown once. Returns the exit code."""
+def open_brand(*, name: str, slug: str, owner_email: str, owner_name: str, over_all: bool = False) -> int:
+    """Create a brand and its administrator, or with `over_all` of the whole installation.
+
+    A password is made and shown once. Returns the exit code.
+    """
     password = secrets.token_urlsafe(12)
     try:
         with transaction.atomic(), actor.acting(_operator("brand")):
             brand = openings.open_brand(name=name, slug=slug)
             known = User.objects.filter(email=owner_email.strip().lower()).exists()
             openings.give_role(
-                brand=brand, email=owner_email, name=owner_name, password="" if known else password
+                brand=brand,
+                email=owner_email,
+                name=owner_name,
+                role=Role.SUPER_ADMIN if over_all else Role.ADMIN,
+                password="" if known else password,
             )
     except Refused as refusal:
         say(str(refusal))

@@ -339,6 +339,7 @@ class AuditEntry(models.Model):
         LOGOUT = "LOGOUT", _("Uscita")
         LOGIN_FAILED = "LOGIN_FAILED", _("Accesso non riuscito")
         EXPORT = "EXPORT", _("Esportazione")
+        LOOK = "LOOK", _("Sguardo su tutti i marchi")
         MASK = "MASK", _("Oscuramento")
         RETENTION = "RETENTION", _("Fine conservazione")
 

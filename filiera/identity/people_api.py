@@ -14,9 +14,9 @@ from filiera.identity.colleagues import Colleague
 from filiera.identity.models import Brand, Invitation, Role
 from filiera.identity.permissions import Principal, demand_in_person
 from filiera.platform.api import MOST_PER_PAGE, PER_PAGE, ok, paginated
-from filiera.platform.refusals import Invalid, Missing
+from filiera.platform.refusals import Missing
 
-MANAGE, SETTINGS = "manage_users", "system_settings"
+MANAGE = "manage_users"
 router = Router(tags=["identity"])
 
 
@@ -39,12 +39,6 @@ class UserChanges(Schema):
 
 class GivenRoles(Schema):
     roles: Roles
-
-
-class BrandChanges(Schema):
-    name: Annotated[Text, Field(min_length=1, max_length=255)] | None = None
-    tagline: Annotated[Text, Field(max_length=100)] | None = None
-    accent: Annotated[Text, Field(max_length=10)] | None = None
 
 
 class ChosenBrand(Schema):
@@ -92,25 +86,7 @@ def set_roles(request: HttpRequest, user_id: UUID, given: GivenRoles) -> Any:
 def list_brands(request: HttpRequest) -> Any:
     """Return the brands one works in; the first page of each is the same as the person's."""
     principal = _principal(request)
-    return ok(request, [_brand(brand, principal) for brand in principal.brands])
-
-
-@router.patch("/brands/{uuid:brand_id}")
-def change_brand(request: HttpRequest, brand_id: UUID, given: BrandChanges) -> Any:
-    """Change the brand in use: the fields that are sent."""
-    principal = demand_in_person(request, SETTINGS)
-    if brand_id != principal.brand_id:
-        raise Missing(_("Questo marchio non c’è, o non è quello in uso."))
-    changes = {name: value for name, value in given.dict(exclude_unset=True).items() if value is not None}
-    if changes.get("accent", Brand.Accent.LAGUNA) not in Brand.Accent.values:
-        raise Invalid(
-            _("Alcuni campi non vanno bene."), details={"accent": [_("Questo colore non è offerto.")]}
-        )
-    for name, value in changes.items():
-        setattr(principal.brand, name, value)
-    if changes:
-        principal.brand.save(update_fields=list(changes))
-    return ok(request, _brand(principal.brand, principal))
+    return ok(request, [told_brand(brand, principal) for brand in principal.brands])
 
 
 @router.post("/brands/select")
@@ -123,7 +99,7 @@ def select_brand(request: HttpRequest, given: ChosenBrand) -> Any:
     session = getattr(request, "auth_session", None)
     if session is not None:
         sessions.work_in(session, brand)
-    return ok(request, _brand(brand, principal, in_use=brand.id))
+    return ok(request, told_brand(brand, principal, in_use=brand.id))
 
 
 def _principal(request: HttpRequest) -> Principal:
@@ -174,7 +150,7 @@ def _told(
     }
 
 
-def _brand(brand: Brand, principal: Principal, *, in_use: UUID | None = None) -> dict[str, Any]:
+def told_brand(brand: Brand, principal: Principal, *, in_use: UUID | None = None) -> dict[str, Any]:
     return {
         "id": str(brand.id),
         "slug": brand.slug,
@@ -182,5 +158,6 @@ def _brand(brand: Brand, principal: Principal, *, in_use: UUID | None = None) ->
         "tagline": brand.tagline,
         "accent": brand.accent,
         "timezone": brand.timezone,
+        "working_hours": brand.settings.get("working_hours"),
         "is_current": brand.id == (in_use or principal.brand_id),
     }

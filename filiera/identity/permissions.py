@@ -38,7 +38,7 @@ _OWN: dict[str, frozenset[str]] = {
             "create_order",
         }
     ),
-    Role.SUPER_ADMIN: frozenset({EVERYTHING}),
+    Role.SUPER_ADMIN: frozenset({EVERYTHING, "manage_brands", "view_all_brands"}),
 }
 _INHERITS: dict[str, str] = {
     Role.CUSTOMER: Role.GUEST,
@@ -52,6 +52,8 @@ _INHERITS: dict[str, str] = {
 
 GRANTABLE = ("manage_intake", "manage_routing", "manage_pipeline", "manage_newsletter")
 """Held through `*` only, unless a brand grants them to a role."""
+ABOVE_BRANDS = ("manage_brands", "view_all_brands")
+"""Of the installation, and of no brand: "everything" of a brand does not hold them, and no key does."""
 NAMED: frozenset[str] = (frozenset().union(*_OWN.values()) | set(GRANTABLE)) - {EVERYTHING}
 """Every permission that has a name."""
 
@@ -83,8 +85,8 @@ def own_of(role: str) -> frozenset[str]:
 
 
 def allows(granted: Container[str], permission: str) -> bool:
-    """Say whether these permissions hold one: by its name, or by everything."""
-    return permission in granted or EVERYTHING in granted
+    """Say whether these permissions hold one: by its name, or by everything that a brand has."""
+    return permission in granted or (EVERYTHING in granted and permission not in ABOVE_BRANDS)
 
 
 def takes_data_out(granted: Iterable[str]) -> bool:

@@ -45,6 +45,8 @@ def of_permissions() -> dict[str, str]:
         "manage_users": _("gestire utenti e ruoli"),
         "view_analytics": _("leggere le analisi"),
         "system_settings": _("cambiare le impostazioni"),
+        "manage_brands": _("aprire marchi"),
+        "view_all_brands": _("guardare tutti i marchi insieme"),
         "view_own_orders": _("leggere i propri ordini"),
         "create_ticket": _("chiedere assistenza"),
         "view_own_tickets": _("leggere le proprie richieste"),

@@ -1,21 +1,70 @@
 """The doors that answer with the result of the whole path."""
 
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import orjson
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from ninja import Schema, Status
+from ninja import Field, Schema, Status
 
-from filiera.identity.permissions import demand
-from filiera.journeys import manual
+from filiera.identity.api import Text
+from filiera.identity.people_api import router as brands
+from filiera.identity.people_api import told_brand
+from filiera.identity.permissions import demand, demand_in_person
+from filiera.journeys import manual, openings
 from filiera.journeys.manual import Created
 from filiera.pipeline import historic
 from filiera.pipeline.api import router
 from filiera.pipeline.shapes import STATE_LABELS
 from filiera.platform.api import ok
-from filiera.platform.refusals import Invalid
+from filiera.platform.refusals import Invalid, Missing
+
+Hours = dict[
+    Annotated[str, Field(max_length=3)],
+    Annotated[list[list[Annotated[str, Field(max_length=5)]]], Field(max_length=10)],
+]
+
+
+class NewBrand(Schema):
+    name: Annotated[Text, Field(max_length=255)]
+    slug: Annotated[Text, Field(max_length=100)] = ""
+    tagline: Annotated[Text, Field(max_length=100)] = ""
+    accent: Annotated[Text, Field(max_length=10)] = "laguna"
+    timezone: Annotated[Text, Field(max_length=50)] = "Europe/Rome"
+    working_hours: Annotated[Hours, Field(max_length=7)] | None = None
+
+
+class BrandChanges(Schema):
+    name: Annotated[Text, Field(max_length=255)] | None = None
+    tagline: Annotated[Text, Field(max_length=100)] | None = None
+    accent: Annotated[Text, Field(max_length=10)] | None = None
+    timezone: Annotated[Text, Field(max_length=50)] | None = None
+    working_hours: Annotated[Hours, Field(max_length=7)] | None = None
+
+
+@brands.post("/brands", response={201: dict[str, Any]})
+def create_brand(request: HttpRequest, given: NewBrand) -> Status[dict[str, Any]]:
+    """Open another brand; who does is let into it, and selects it to work there."""
+    principal = demand_in_person(request, "manage_brands")
+    settings = given.dict(exclude_unset=True, exclude={"name", "slug"})
+    brand = openings.open_for(principal, name=given.name, slug=given.slug, settings=settings)
+    return Status(201, ok(request, told_brand(brand, principal)))
+
+
+@brands.patch("/brands/{uuid:brand_id}")
+def change_brand(request: HttpRequest, brand_id: UUID, given: BrandChanges) -> Any:
+    """Change the brand in use: the fields that are sent. Without working hours it works at any."""
+    principal = demand_in_person(request, "system_settings")
+    if brand_id != principal.brand_id:
+        raise Missing(_("Questo marchio non c’è, o non è quello in uso."))
+    changes = {
+        name: value
+        for name, value in given.dict(exclude_unset=True).items()
+        if value is not None or name == "working_hours"
+    }
+    return ok(request, told_brand(openings.change_brand(brand_id=brand_id, changes=changes), principal))
 
 
 class NewLead(Schema):

@@ -102,6 +102,12 @@ def day_month(value: date) -> str:
     return text.lower() if get_language() != "en" else text
 
 
+def in_full(at: datetime) -> str:
+    """Return a moment with its year and minute: `9 novembre 2026, 9:30`."""
+    there = timezone.localtime(at)
+    return f"{day_month(there)} {date_format(there, 'Y, G:i')}"
+
+
 def initials(name: str) -> str:
     """Return the first letters of the first and the last word of a name."""
     words = name.split()

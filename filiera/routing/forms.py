@@ -71,7 +71,7 @@ class AgentForm(forms.Form):
             "any_hour": agent.schedule is None,
             "on_leave_until": agent.on_leave_until,
             "user": str(agent.user_id or ""),
-            **{day: _typed(schedule.get(day) or ()) for day in rules.DAYS},
+            **{day: typed_hours(schedule.get(day) or ()) for day in rules.DAYS},
         }
         super().__init__(data, initial=initial)
         people = User.objects.filter(id__in=UserRole.objects.values("user"), is_active=True).order_by("name")
@@ -108,7 +108,7 @@ class AgentForm(forms.Form):
         }
 
 
-def _typed(openings: Iterable[Sequence[str]]) -> str:
+def typed_hours(openings: Iterable[Sequence[str]]) -> str:
     """Return openings as one types them: `9-13, 14:30-18`."""
     return ", ".join("-".join(_short(hour) for hour in opening) for opening in openings)
 

@@ -25,6 +25,7 @@ NEEDS = {
     "sources": "manage_intake",
     "inbound": "manage_intake",
     "people": "manage_users",
+    "brands": "system_settings",
     "system": "system_settings",
     "api-keys": "system_settings",
     "privacy": "system_settings",
@@ -218,6 +219,7 @@ class Shell:
                     count_label=_("da recuperare:"),
                 ),
                 _item("people", _("Utenti"), "shield-check", "u"),
+                _item("brands", _("Marchi"), "building-store", "m"),
                 _item("system", _("Sistema"), "server", "s"),
                 *(
                     [_item("audit", _("Registro"), "history", "r")]

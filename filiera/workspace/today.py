@@ -112,7 +112,7 @@ class Today:
 
 def today(*, me: UUID, everyone: bool, now: datetime) -> Today:
     """Read the page for one person, in a fixed number of statements; `everyone` shows all that must be called back."""
-    start = _start_of_day(now)
+    start = start_of_day(now)
     rings = ringing(me=me)
     waits = waiting(now=now)
     callbacks = to_call_back(me=me, everyone=everyone, now=now)
@@ -192,7 +192,7 @@ def waiting(*, now: datetime) -> list[Wait]:
 
 def to_call_back(*, me: UUID, everyone: bool, now: datetime) -> list[Callback]:
     """Return the planned calls up to the end of the day, of one person and of nobody, by their hour."""
-    end = _start_of_day(now) + timedelta(days=1)
+    end = start_of_day(now) + timedelta(days=1)
     planned = (
         Activity.objects.filter(type=Activity.Type.CHIAMATA, status=Activity.Status.PLANNED)
         .filter(Q(scheduled_at__lt=end) | Q(scheduled_at__isnull=True))
@@ -396,7 +396,7 @@ def _in_words(n: int, *, first: bool = False) -> str:
     return text.capitalize() if first else text
 
 
-def _start_of_day(now: datetime) -> datetime:
+def start_of_day(now: datetime) -> datetime:
     """Return the midnight that began the day, in the zone of the brand."""
     local = timezone.localtime(now)
     return datetime.combine(local.date(), time.min, local.tzinfo)

@@ -49,4 +49,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("filiera.workspace.pages_quick_add")),
     path("", include("filiera.workspace.pages_privacy")),
     path("", include("filiera.workspace.pages_system")),
+    path("", include("filiera.workspace.pages_brands")),
 ]

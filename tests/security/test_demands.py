@@ -43,6 +43,8 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "PATCH /api/v1/admin/users/<user_id>",
         "POST /api/v1/admin/users/<user_id>/roles",
     ),
+    "manage_brands": ("POST /marchi", "POST /api/v1/brands"),
+    "view_all_brands": ("GET /marchi/tutti",),
     "create_lead": (
         "POST /api/leads",
         "GET /leads/new",
@@ -186,6 +188,9 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "POST /privacy/conservazione",
         "GET /leads/<uuid:contact_id>/erase",
         "POST /leads/<uuid:contact_id>/erase",
+        "GET /marchi",
+        "GET /marchi/<uuid:brand_id>",
+        "POST /marchi/<uuid:brand_id>",
         "GET /system",
         "POST /system/steps/retry",
         "POST /system/jobs/<int:job_id>/retry",

@@ -14,6 +14,7 @@ for _filter in (
     formats.ago,
     formats.moment,
     formats.day_month,
+    formats.in_full,
     formats.initials,
 ):
     register.filter(_filter.__name__, _filter)
