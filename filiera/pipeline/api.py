@@ -420,6 +420,8 @@ class NewActivity(Schema):
     direction: Literal["", "incoming", "outgoing"] = ""
     outcome: str = Field("", max_length=40)
     talking_seconds: int | None = Field(None, ge=0, le=86_400)
+    # A promotional call is saved only when the agent says that it was opened as it must be (GD-15).
+    opening_said: bool = False
 
 
 class ActivityChanges(Schema):
@@ -433,6 +435,7 @@ class ActivityChanges(Schema):
     direction: Literal["", "incoming", "outgoing"] | None = None
     outcome: str | None = Field(None, max_length=40)
     talking_seconds: int | None = Field(None, ge=0, le=86_400)
+    opening_said: bool = False
 
 
 class ActivityQuery(Schema):
@@ -469,7 +472,10 @@ def edit_activity(request: HttpRequest, activity_id: UUID, given: ActivityChange
         for name, value in given.dict(exclude_unset=True).items()
         if value is not None or name in nullable
     }
-    changed = commands.edit_activity(activity_id=activity_id, changes=_moments(changes), now=timezone.now())
+    said = bool(changes.pop("opening_said", False))
+    changed = commands.edit_activity(
+        activity_id=activity_id, changes=_moments(changes), now=timezone.now(), opening_said=said
+    )
     return ok(request, shapes.activity(changed) | {"lead_state": changed.contact.status})
 
 

@@ -11,9 +11,11 @@ class RoutingConfig(AppConfig):
         """Choose which areas log in detail, and tell this room's part of every person's thread."""
         from filiera.contacts import timeline as threads
         from filiera.identity import leaving
-        from filiera.routing import areas, holdings, timeline
+        from filiera.pipeline import commands as pipeline
+        from filiera.routing import areas, gate, holdings, timeline
 
         holdings.register()
         leaving.also(holdings.forget_colleague)
         threads.register("routing", timeline.read)
+        pipeline.before_a_call("routing", gate.demand_opening)
         areas.enable(os.environ.get("FILIERA_DEBUG_AREAS", ""))

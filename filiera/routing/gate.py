@@ -23,7 +23,7 @@ from filiera.contacts import suppressions
 from filiera.contacts.consent_rules import Act, Block
 from filiera.contacts.models import Contact, Suppression
 from filiera.identity.models import Brand
-from filiera.platform import brand_scope, formats
+from filiera.platform import brand_scope, events, formats
 from filiera.platform.refusals import Refused
 from filiera.routing import call_rules
 from filiera.routing.call_rules import Basis, BrandRules, Enquiry, Facts, RegisterCheck, Stop, Verdict
@@ -49,6 +49,27 @@ class CallNotAllowed(Refused):
 
     code = "CALL_NOT_ALLOWED"
     status = 403
+
+
+class OpeningNotSaid(Refused):
+    """A promotional call is saved only when its opening was said: who calls, for whom, where the data are from."""
+
+    code = "OPENING_NOT_SAID"
+
+
+def is_promotion(verdict: Verdict) -> bool:
+    """Tell whether a call now is a promotion, also one that was begun before the window closed."""
+    return verdict.is_promotion or verdict.stop is Stop.CLOSED_WINDOW
+
+
+def demand_opening(contact_id: UUID, user_id: UUID | None, is_said: bool, now: datetime) -> None:
+    """Keep that the opening of a promotional call was said. Raises OpeningNotSaid; of other calls it asks nothing."""
+    if not is_promotion(verdict_of(contact_id, now=now)):
+        return
+    if not is_said:
+        raise OpeningNotSaid(_("È una promozione: prima di salvare la chiamata spunta l’avviso di apertura."))
+    by = {"user_id": str(user_id) if user_id else None}
+    events.record(kind="call.opening_said", subject_id=contact_id, at=now, data=by)
 
 
 def sentence(verdict: Verdict, now: datetime) -> str:

@@ -170,7 +170,7 @@ def opening(
     """Return what an agent says first, or None where nobody may call."""
     if not (verdict.may or verdict.stop is Stop.CLOSED_WINDOW):
         return None
-    is_promotion = must_say_opening(verdict)
+    is_promotion = gate.is_promotion(verdict)
     consent = permissions.of(Consent.Purpose.MARKETING, Consent.Channel.CALL).consent
     if is_promotion and consent is not None:
         source = _("Ho il suo numero perché ha acconsentito il %(day)s (%(source)s).") % {
@@ -192,11 +192,6 @@ def opening(
         ),
         must_tick=is_promotion,
     )
-
-
-def must_say_opening(verdict: Verdict) -> bool:
-    """Tell whether a call now is a promotion, also one that was begun before the window closed."""
-    return verdict.is_promotion or verdict.stop is Stop.CLOSED_WINDOW
 
 
 def allowed(permissions: Permissions, verdict: Verdict, *, now: datetime) -> list[Allowed]:

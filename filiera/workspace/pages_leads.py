@@ -27,7 +27,7 @@ from filiera.journeys import manual
 from filiera.pipeline import commands as pipeline
 from filiera.pipeline import queries as pipeline_queries
 from filiera.pipeline.models import Activity, Deal
-from filiera.platform import events, formats
+from filiera.platform import formats
 from filiera.platform.refusals import Invalid, Missing, Refused
 from filiera.routing import charts, gate
 from filiera.routing import commands as routing
@@ -341,34 +341,23 @@ def record_activity(request: HttpRequest, contact_id: UUID) -> HttpResponse:
         raise Invalid(_("Scegli il tipo dell’attività."), details={"tipo": [_("Tipo sconosciuto.")]})
     at = _moment(request.POST.get("data", ""))
     planned = at is not None and at > now
-    said = None
-    if kind == Activity.Type.CHIAMATA and not planned:
-        verdict = gate.verdict_of(contact.pk, now=now, brand=principal_of(request).brand)
-        said = verdict if lead_record.must_say_opening(verdict) else None
-    if said is not None and request.POST.get("apertura") != "on":
-        messages.error(
-            request, _("È una promozione: prima di salvare la chiamata spunta l’avviso di apertura.")
-        )
-        return redirect("lead", contact.pk)
     note = request.POST.get("nota", "").replace("\x00", "").strip()[:10_000]
     before = contact.status
-    activity = pipeline.record_activity(
-        contact_id=contact.pk,
-        type=kind,
-        now=now,
-        user_id=principal_of(request).user.pk,
-        note=note,
-        status=Activity.Status.PLANNED if planned else Activity.Status.DONE,
-        scheduled_at=at if planned else None,
-        occurred_at=None if planned else (at or now),
-    )
-    if said is not None:
-        events.record(
-            kind="call.opening_said",
-            subject_id=activity.id,
-            at=now,
-            data={"contact_id": str(contact.pk), "user_id": str(principal_of(request).user.pk)},
+    try:
+        pipeline.record_activity(
+            contact_id=contact.pk,
+            type=kind,
+            now=now,
+            user_id=principal_of(request).user.pk,
+            note=note,
+            status=Activity.Status.PLANNED if planned else Activity.Status.DONE,
+            scheduled_at=at if planned else None,
+            occurred_at=None if planned else (at or now),
+            opening_said=request.POST.get("apertura") == "on",
         )
+    except gate.OpeningNotSaid as refusal:
+        messages.error(request, str(refusal))
+        return redirect("lead", contact.pk)
     contact.refresh_from_db(fields=["status"])
     words = _("%(what)s in agenda per %(when)s.") if planned else _("%(what)s salvata.")
     text = words % {"what": Activity.Type(kind).label, "when": formats.moment(at, now) if at else ""}
@@ -390,8 +379,13 @@ def finish_activity(request: HttpRequest, activity_id: UUID) -> HttpResponse:
         pipeline.cancel_activity(activity_id=activity.pk, now=now)
         messages.success(request, _("Tolta da quello che c’è da fare."))
     else:
-        pipeline.edit_activity(activity_id=activity.pk, changes={"status": Activity.Status.DONE}, now=now)
-        messages.success(request, _("Fatta."))
+        try:
+            pipeline.edit_activity(activity_id=activity.pk, changes={"status": Activity.Status.DONE}, now=now)
+            messages.success(request, _("Fatta."))
+        except gate.OpeningNotSaid:
+            messages.error(
+                request, _("È una promozione: salva la chiamata qui sotto, con l’avviso di apertura.")
+            )
     return redirect("lead", activity.contact_id)
 
 

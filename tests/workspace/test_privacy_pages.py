@@ -315,8 +315,34 @@ def test_a_promotion_is_saved_only_when_the_opening_was_said(
     with brand_scope.use(vegliasi.id):
         assert sorted(Activity.objects.values_list("note", flat=True)) == ["Da richiamare", "Risposto", "Sì"]
         said = Event.objects.get(kind="call.opening_said")
-        assert said.subject_id == Activity.objects.get(note="Sì").id
-        assert said.data == {"contact_id": str(adele.pk), "user_id": str(bea.pk)}
+        assert (said.subject_id, said.data) == (adele.pk, {"user_id": str(bea.pk)})
+
+
+def test_a_program_and_a_ticked_task_are_asked_for_the_opening_too(
+    signed_in: Any, bea: Any, adele: Contact, vegliasi: Any
+) -> None:
+    client, now = signed_in(bea), timezone.now()
+    record(client, adele)
+    with brand_scope.use(vegliasi.id):
+        Deal.objects.update(status="lost", closed_at=now)
+        register.take(b"3510004127;no", checked_at=now, user_id=None, now=now)
+
+    def save(**fields: Any) -> Any:
+        given = {"type": "chiamata", "contact_id": str(adele.pk)} | fields
+        return client.post("/api/v1/activities", given, content_type="application/json")
+
+    refused = save()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "OPENING_NOT_SAID")
+    assert save(direction="incoming").status_code == 201, "they rang us"
+    assert save(opening_said=True).status_code == 201
+    planned = save(status="planned", scheduled_at="2099-01-01T10:00:00Z").json()["data"]["id"]
+    page = client.post(f"/activities/{planned}/finish", follow=True).content.decode()
+    assert "salva la chiamata qui sotto, con l’avviso di apertura" in page
+    address = f"/api/v1/activities/{planned}"
+    done = {"status": "done"}
+    assert client.patch(address, done, content_type="application/json").status_code == 409
+    done["opening_said"] = True  # type: ignore[assignment]
+    assert client.patch(address, done, content_type="application/json").status_code == 200
 
 
 # The box on our own form (GD-03)

@@ -1,6 +1,6 @@
 """What people do about a lead, what they mean to do, and what that does to the lead's state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,17 @@ from filiera.platform.refusals import Invalid, Missing
 
 ALLOW_REGRESSION = "lead_state.allow_regression"
 """The brand setting that lets rules move a lead backwards too (PIP-17)."""
+
+
+BeforeACall = Callable[[UUID, UUID | None, bool, datetime], None]
+"""(person, who saves, whether the opening was said, moment): raises Refused where the call may not be saved so."""
+
+_before_a_call: dict[str, BeforeACall] = {}
+
+
+def before_a_call(room: str, check: BeforeACall) -> None:
+    """Let a later room look at each outgoing call that a person saves as done; registering again replaces it."""
+    _before_a_call[room] = check
 
 
 class ActivityMissing(Missing):
@@ -51,12 +62,14 @@ def record_activity(
     talking_seconds: int | None = None,
     cause: str | None = None,
     sync_google_calendar: bool = False,
+    opening_said: bool = False,
 ) -> Activity:
     """Write an activity and what follows from it, all or nothing: the lead's state, its stage, the history (PIP-23).
 
     `deal_id` defaults to the person's open deal. `occurred_at` is when it was done, now unless given; an activity
     of the future is planned with `status="planned"` and `scheduled_at`. `direction` is incoming or outgoing.
-    `cause` names what made it, for a rule: the same cause again returns the activity that is there. Raises
+    `cause` names what made it, for a rule: the same cause again returns the activity that is there. `opening_said`: the
+    agent says that the call was opened as it must be (GD-15). Raises what `before_a_call` checks raise,
     ContactMissing, DealMissing, Invalid for an unknown type or status. The new state is `activity.contact.status`.
     """
     _check(type, status)
@@ -68,6 +81,8 @@ def record_activity(
         return there
     deal = _deal_of(contact, deal_id)
     is_done = status == Activity.Status.DONE
+    if is_done and cause is None and direction != "incoming":
+        _check_call(contact.id, type, user_id, opening_said, now)
     activity = Activity.objects.create(
         id=new_id(),
         contact=contact,
@@ -229,11 +244,13 @@ def _locked_people(ids: set[UUID]) -> dict[UUID, Contact]:
 
 
 @transaction.atomic
-def edit_activity(*, activity_id: UUID, changes: dict[str, Any], now: datetime) -> Activity:
+def edit_activity(
+    *, activity_id: UUID, changes: dict[str, Any], now: datetime, opening_said: bool = False
+) -> Activity:
     """Change an activity: type, note, title, scheduled_at, duration_minutes, user_id, status, outcome, direction,
     talking_seconds. Doing what was planned acts as if it were recorded now.
 
-    Raises ActivityMissing, Invalid.
+    Raises ActivityMissing, Invalid, and what `before_a_call` checks raise.
     """
     allowed = {"type", "note", "title", "scheduled_at", "duration_minutes", "user_id", "status", "outcome"}
     allowed |= {"direction", "talking_seconds", "occurred_at"}
@@ -247,6 +264,8 @@ def edit_activity(*, activity_id: UUID, changes: dict[str, Any], now: datetime) 
     for name, value in changes.items():
         setattr(activity, name, value)
     _check(activity.type, activity.status)
+    if activity.status == Activity.Status.DONE != before[1] and activity.direction != "incoming":
+        _check_call(contact.id, activity.type, activity.user_id, opening_said, now)
     if activity.status == Activity.Status.DONE and activity.occurred_at is None:
         activity.occurred_at = now
     activity.updated_at = now
@@ -265,6 +284,12 @@ def cancel_activity(*, activity_id: UUID, now: datetime) -> Activity:
     activity.save(update_fields=["status", "updated_at"])
     live.announce("leads", "board")
     return activity
+
+
+def _check_call(contact_id: UUID, kind: str, user_id: UUID | None, opening_said: bool, now: datetime) -> None:
+    if kind == Activity.Type.CHIAMATA:
+        for check in _before_a_call.values():
+            check(contact_id, user_id, opening_said, now)
 
 
 @dataclass(frozen=True, slots=True)
