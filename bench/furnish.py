@@ -12,6 +12,7 @@ import django
 django.setup()
 
 import orjson  # noqa: E402
+from django.contrib.auth.hashers import make_password  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench.furnish_keys import CLOUDTALK_KEY, KEY, WEBHOOK_TOKEN  # noqa: E402
@@ -31,9 +32,11 @@ def main(options: dict[str, Any]) -> dict[str, Any]:
     """Furnish one brand.
 
     `agents` is how many; `concurrent` their calls at once; `online` whether they are available; `auto_call` whether
-    leads are called; `cloudtalk` the provider's address and `requests_per_minute` its budget; `brand` the slug.
+    leads are called; `cloudtalk` the provider's address and `requests_per_minute` its budget; `brand` the slug;
+    `password` the one of every agent.
     """
     slug = options.get("brand", "banco")
+    password_hash = make_password(options["password"]) if "password" in options else ""
     brand = Brand.objects.create(name=slug.title(), slug=slug)
     owner = User.objects.create_user(f"ada@{slug}.example", name="Ada Fontanive")
     second_factor.turn_on(owner, secret=SECOND_FACTOR)
@@ -46,6 +49,8 @@ def main(options: dict[str, Any]) -> dict[str, Any]:
         marketplace = _source(f"{slug}-marketplace", marketing[1], kind="gohighlevel", auth_mode="signature")
         connection = _telephony(options) if "cloudtalk" in options else None
         agents = [_agent(number, slug, options) for number in range(options.get("agents", 6))]
+    if password_hash:
+        User.objects.filter(id__in=[agent.user_id for agent in agents]).update(password=password_hash)
     return {
         "brand_id": str(brand.id),
         "source": source.name,
@@ -55,6 +60,8 @@ def main(options: dict[str, Any]) -> dict[str, Any]:
         "key": KEY,
         "user_id": str(owner.id),
         "email": owner.email,
+        "password_hash": password_hash,
+        "agent_emails": [agent.user.email for agent in agents if agent.user],
         "agent_user_ids": [str(agent.user_id) for agent in agents],
         "provider_agent_ids": [agent.provider_agent_id for agent in agents],
         "session": _session(owner, brand),
