@@ -143,24 +143,10 @@ def _stage_changed(
     return "deal.stage_changed", deal.id, facts
 
 
-def enter_together(deals: Sequence[Deal], stage: Stage, *, cause: Cause, now: datetime) -> None:
-    """Put locked open deals into a stage that closes nothing, and save and announce them: `enter` for many at once.
-
-    Five statements whatever their number, but for deals that stood in no stage.
-    """
-    stays = StageHistory.objects.filter(deal_id__in=[deal.id for deal in deals], exited_at__isnull=True)
-    open_stays = {stay.deal_id: stay for stay in stays}
-    entered, changed = [], []
-    for deal in deals:
-        stay, from_stage_id = open_stays.get(deal.id), deal.current_stage_id
-        at = leave(deal, now=now) if stay is None else max(now, stay.entered_at)
-        if stay is not None:
-            stay.exited_at = at
-        deal.current_stage, deal.stage_entered_at = stage, at
-        deal.version, deal.updated_at = deal.version + 1, now
-        entered.append((deal.brand_id, deal.id, stage.id, at))
-        changed.append(_stage_changed(deal, from_stage_id, cause))
-    bulk.update(StageHistory, ("exited_at",), list(open_stays.values()))
+def open_stays_of(
+    entered: Sequence[tuple[Deal, datetime]], stage: Stage, *, cause: Cause, now: datetime
+) -> None:
+    """Write that these deals stand in a stage, each since its moment, with one statement."""
     bulk.insert(
         StageHistory,
         (
@@ -168,12 +154,36 @@ def enter_together(deals: Sequence[Deal], stage: Stage, *, cause: Cause, now: da
             *("change_reason", "stage_version", "created_at"),
         ),
         [
-            (new_id(), *stay, cause.user_id, cause.by, str(cause.reason), stage.version, now)
-            for stay in entered
+            (
+                *(new_id(), deal.brand_id, deal.id, stage.id, at, cause.user_id, cause.by),
+                *(str(cause.reason), stage.version, now),
+            )
+            for deal, at in entered
         ],
     )
+
+
+def enter_together(deals: Sequence[Deal], stage: Stage, *, cause: Cause, now: datetime) -> None:
+    """Put locked open deals into a stage that closes nothing, and save and announce them: `enter` for many at once.
+
+    Five statements whatever their number, but for deals that stood in no stage.
+    """
+    stays = StageHistory.objects.filter(deal_id__in=[deal.id for deal in deals], exited_at__isnull=True)
+    left = {stay.deal_id: stay for stay in stays}
+    entered, changed = [], []
+    for deal in deals:
+        stay, from_stage_id = left.get(deal.id), deal.current_stage_id
+        at = leave(deal, now=now) if stay is None else max(now, stay.entered_at)
+        if stay is not None:
+            stay.exited_at = at
+        deal.current_stage, deal.stage_entered_at = stage, at
+        deal.version, deal.updated_at = deal.version + 1, now
+        entered.append((deal, at))
+        changed.append(_stage_changed(deal, from_stage_id, cause))
+    bulk.update(StageHistory, ("exited_at",), list(left.values()))
+    open_stays_of(entered, stage, cause=cause, now=now)
     bulk.update(Deal, ("current_stage_id", "stage_entered_at", "version", "updated_at"), deals)
-    events.record_all(changed, at=[at for *_deal, at in entered])
+    events.record_all(changed, at=[at for _deal, at in entered])
 
 
 def save(deal: Deal, *, now: datetime) -> None:

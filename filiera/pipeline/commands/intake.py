@@ -174,7 +174,8 @@ class Opening:
         for deal in self.new_deals:
             deal._state.adding = False
         if self.stage is not None:
-            _open_history(self.brand_id, self.new_deals, self.stage.id, self.stage.version, self.now)
+            entered = [(deal, self.now) for deal in self.new_deals]
+            moves.open_stays_of(entered, self.stage, cause=_INTAKE, now=self.now)
         bulk.insert(LeadEvent, _EVENT_COLUMNS, [_row(event, _EVENT_COLUMNS) for event in self.new_events])
         known = [one.person for one in self.arrivals.values() if one.person.was_known]
         bulk.update(Contact, ("last_lead_at", "lead_count", "status", "updated_at"), known)
@@ -271,25 +272,7 @@ def _seen_before(event: LeadEvent, lead: "IncomingLead") -> Lead:
     return Lead(event, event.contact, deal, lead, False, is_returning=True)
 
 
-def _open_history(
-    brand_id: UUID, deals: list[Deal], stage_id: UUID, stage_version: int, now: datetime
-) -> None:
-    bulk.insert(
-        StageHistory,
-        (
-            *("id", "brand_id", "deal_id", "stage_id", "entered_at", "changed_by", "change_reason"),
-            *("stage_version", "created_at"),
-        ),
-        [
-            (
-                *(new_id(), brand_id, deal.id, stage_id, now),
-                *("intake", StageHistory.Reason.CREATED.value, stage_version, now),
-            )
-            for deal in deals
-        ],
-    )
-
-
+_INTAKE = moves.Cause(None, "intake", StageHistory.Reason.CREATED)
 _DEAL_COLUMNS = (
     *("id", "brand_id", "contact_id", "status", "current_stage_id", "title", "currency", "owner_user_id"),
     *("lost_reason", "is_void", "stage_entered_at", "opened_at", "version", "created_at", "updated_at"),
