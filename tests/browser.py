@@ -44,6 +44,7 @@ class House:
     base: str
     environment: dict[str, str]
     cookies: dict[str, str]
+    log: Path
 
     def visit(self, browser: Browser, *, email: str = "", phone: bool = False, dark: bool = False) -> Visit:
         """Open a browser of one's own, signed in when `email` is given."""
@@ -116,7 +117,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         try:
             base = f"http://127.0.0.1:{port}"
             _wait_until_up(base, server, home / "web.log")
-            yield House(base, environment, cookies)
+            yield House(base, environment, cookies, home / "web.log")
         finally:
             server.terminate()
             server.wait(timeout=20)

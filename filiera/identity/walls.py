@@ -28,7 +28,7 @@ PORTION: Final = 20
 """An account's requests are taken from the shared budget in portions: one small commit for twenty requests."""
 _DOORS: Final = (
     *("/login", "/api/auth/", "/api/v1/auth/", "/account/register", "/account/verify", "/account/forgotten"),
-    *("/account/close", "/account/reset", "/account/second-factor", "/account/recovery-codes"),
+    *("/account/close", "/account/reset", "/account/second-factor", "/account/recovery-codes", "/invito/"),
 )
 _NO_GUESSING: Final = ("/logout", "/language")
 _MOST_REMEMBERED: Final = 10_000
@@ -166,6 +166,16 @@ def _too_many(request: HttpRequest, wait_s: float) -> HttpResponse:
         from filiera.identity.pages import door
 
         answer = door(request, {"refusal": sentence}, 429)
+    elif not request.path.startswith("/api/"):
+        from filiera.identity.pages import door
+
+        told = {
+            "headline": _("Facciamo una pausa"),
+            "sentence": sentence,
+            "onward": "login",
+            "onward_label": _("Torna all’ingresso"),
+        }
+        answer = door(request, told, 429, page="identity/told.html")
     else:
         code = "TOO_MANY_ATTEMPTS" if is_door(request) else "RATE_LIMITED"
         answer = api.failure(request, code=code, message=sentence, status=429)

@@ -41,6 +41,7 @@ QUESTIONS = {
     "test_other_brands.py": "Q-31",
     "test_sql.py": "Q-31",
     "test_walls.py": "Q-32",
+    "test_server_log.py": "Q-32",
     "test_requests_inward.py": "Q-33",
     "test_neutral.py": "Q-34",
 }

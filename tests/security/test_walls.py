@@ -75,6 +75,31 @@ def test_an_e_mail_is_tried_so_often_a_minute_wherever_from(db: None, limits: No
     assert Client().get("/login").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("/account/register", "/account/verify", "/account/forgotten", "/account/reset", "/account/close"),
+        *("/login/code", "/invito/" + "0" * 32 + "gettone-tirato-a-caso"),
+    ],
+)
+def test_a_link_or_a_form_of_the_door_is_tried_so_often_a_minute(
+    signed_in: SignedIn, bea: Any, limits: None, address: str
+) -> None:
+    """Accounts, links of e-mails and invitations: guessing meets the wall, reading the page does not."""
+    client = signed_in(bea) if address == "/account/close" else Client()
+    given = {"token": "gettone-tirato-a-caso", "password": "una-parola-lunga", "code": "000000"}
+    for _place in range(8):
+        another_process()
+        assert client.post(address, given).status_code != 429
+    another_process()
+    refused = client.post(address, given)
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["Retry-After"]) <= 61
+    assert "Facciamo una pausa" in refused.content.decode()
+    assert client.get(address).status_code != 429
+    assert client.post(address, given, REMOTE_ADDR="203.0.113.9").status_code != 429
+
+
 def test_an_account_uses_the_api_so_often_a_minute_in_all_processes_together(
     signed_in: SignedIn, ada: Any, bea: Any, limits: None
 ) -> None:
@@ -253,6 +278,7 @@ def test_no_secret_reaches_the_log_whatever_is_done_with_it(
     """Every address is asked with secrets in headers, cookies, query and body; some of them break on the way."""
     secrets = {
         "cookie": "", "csrf": "c" * 12 + "Ciao" * 5, "bearer": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.firma-segreta",
+        "token": "Gettone" * 6 + "0",
         "key": "fil_" + "Segreta0123" * 4, "password": "una-parola-molto-segreta", "secret": "pat.SegretissimaABCDEF99",
     }  # fmt: skip
     client = Client(raise_request_exception=False)
@@ -261,6 +287,7 @@ def test_no_secret_reaches_the_log_whatever_is_done_with_it(
     _key, clear = make_key(own.owner, own.brand)
     secrets["own key"] = clear
     values = {**values_of(own), "key": secrets["secret"], "signing_secret": secrets["secret"]}
+    values["token"] = secrets["token"]
     for route in (*pages(), *operations()):
         for headers in (
             {},
@@ -270,6 +297,10 @@ def test_no_secret_reaches_the_log_whatever_is_done_with_it(
             with undone():
                 ask(client, route, values, **headers)
     Client().post("/login", {"email": "ada@vegliasi.example", "password": secrets["password"]})
+    for address in ("/account/verify", "/account/reset"):
+        Client().get(f"{address}?token={secrets['token']}")
+        Client().post(address, {"token": secrets["token"], "password": secrets["password"]})
+    Client().post(f"/invito/{secrets['token']}", {"name": "Gaia", "password": secrets["password"]})
     Client().get(f"/login?next=/x&password={secrets['password']}&access_token={secrets['secret']}")
     for fault in (
         RuntimeError(f"password={secrets['password']}"),
