@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from filiera.capture.models import Submission
 from filiera.pipeline.models import Activity, LeadEvent
 from filiera.platform import formats
+from filiera.routing import gate
 from filiera.routing import queries as routing
 from filiera.routing.models import CallAttempt, Process
 from filiera.workspace import calls
@@ -67,6 +68,9 @@ class Callback:
     activity: Activity
     overdue: bool
     mine: bool
+    # What the call gate says: whether one may ring, on which basis, or why not.
+    may: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,20 +197,26 @@ def waiting(*, now: datetime) -> list[Wait]:
 def to_call_back(*, me: UUID, everyone: bool, now: datetime) -> list[Callback]:
     """Return the planned calls up to the end of the day, of one person and of nobody, by their hour."""
     end = start_of_day(now) + timedelta(days=1)
-    planned = (
+    planned = list(
         Activity.objects.filter(type=Activity.Type.CHIAMATA, status=Activity.Status.PLANNED)
         .filter(Q(scheduled_at__lt=end) | Q(scheduled_at__isnull=True))
         .filter(Q() if everyone else Q(user=me) | Q(user__isnull=True))
         .select_related("contact")
         .order_by("scheduled_at", "created_at")[:ROWS]
     )
+    if not planned:
+        return []
+    verdicts = gate.verdicts({activity.contact_id for activity in planned}, now=now)
     return [
         Callback(
             activity=activity,
             overdue=activity.scheduled_at is not None and activity.scheduled_at < now,
             mine=activity.user_id == me,
+            may=verdict.may,
+            why=gate.sentence(verdict, now),
         )
         for activity in planned
+        for verdict in [verdicts[activity.contact_id]]
     ]
 
 

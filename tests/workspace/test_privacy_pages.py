@@ -417,3 +417,30 @@ def test_a_bought_list_is_no_request_and_counts_for_nothing_without_its_proof(
     with brand_scope.use(vegliasi.id):
         found = gate.verdict_of(ugo.id, now=now)
         assert found.is_promotion or found.stop is Stop.CLOSED_WINDOW
+
+
+def test_oggi_does_not_ask_to_call_whom_one_may_not(
+    signed_in: Any, bea: Any, adele: Contact, vegliasi: Any
+) -> None:
+    client, now = signed_in(bea), timezone.now()
+    client.post(
+        "/api/v1/activities",
+        {
+            "type": "chiamata",
+            "contact_id": str(adele.pk),
+            "status": "planned",
+            "scheduled_at": now.isoformat(),
+        },
+        content_type="application/json",
+    )
+
+    def callbacks() -> str:
+        page = client.get("/oggi").content.decode()
+        return page[page.index('aria-labelledby="callbacks-h"') :].split("</section>")[0]
+
+    assert 'title="Consentita: risponde alla sua richiesta' in callbacks()
+    with brand_scope.use(vegliasi.id):
+        restriction.restrict(contact_id=adele.pk, reason="x", user_id=None, now=now)
+    refused = callbacks()
+    assert "Chiama</a>" not in refused
+    assert refused.count("Il trattamento dei suoi dati è limitato") == 2, "title and text"
