@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from filiera.platform import ports
+from filiera.simulators.testing import start_google
 from tests import chromium
 from tests.database import HOME, ROOT, fresh_database
 from tests.workspace.seed import PASSWORD
@@ -22,6 +23,10 @@ from tests.workspace.seed import PASSWORD
 START_LIMIT_S = 60
 WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+GOOGLE_ACCOUNTS = [
+    {"email": "ada@vegliasi.example", "name": "Ada Rossi"},
+    {"email": "nessuno@posta.example", "name": "Nessuno"},
+]
 
 
 @dataclass(slots=True)
@@ -89,16 +94,21 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """The web server over a fresh database with a morning of leads."""
+    """The web server over a fresh database with a morning of leads, and a Google to sign in with."""
     home = tmp_path_factory.mktemp("home")
     port = ports.free()
-    with fresh_database("pages") as urls:
+    with fresh_database("pages") as urls, start_google(accounts=GOOGLE_ACCOUNTS) as google:
         environment = {
             **os.environ,
             **urls,
             "FILIERA_HOME": str(home),
             "FILIERA_PORT": str(port),
             "FILIERA_DRY_RUN": "1",
+            "FILIERA_BASE_URL": f"http://127.0.0.1:{port}",
+            "FILIERA_GOOGLE_ISSUER": google.base_url,
+            "GOOGLE_OAUTH_CLIENT_ID": google.simulator.knobs.client_id,
+            "GOOGLE_OAUTH_CLIENT_SECRET": google.simulator.knobs.client_secret,
+            "FILIERA_ALLOW_PRIVATE_PROVIDERS": "1",
             "FILIERA_SIGN_IN_LIMIT_PER_MIN": "0",  # the same few people sign in for every test
             "DJANGO_SETTINGS_MODULE": "filiera.settings",
         }

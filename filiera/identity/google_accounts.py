@@ -159,13 +159,17 @@ def _person(account: Account, now: datetime) -> User | tuple[str, Refused]:
         return f"{commands.GOOGLE}account disabled", commands.AccountDisabled(
             _("Questo account è chiuso. Chiedi a chi amministra il tuo marchio.")
         )
-    if link is None:
+    if link is None and not _is_of(user, account):  # the same account may have come twice at once
         if is_linked(user):
             return f"{commands.GOOGLE}another account is linked", NotBelieved(
                 _("Qui entri già con un altro account Google: scegli quello.")
             )
         _link(user, account, now)
     return user
+
+
+def _is_of(user: User, account: Account) -> bool:
+    return bool(SocialAccount.objects.filter(user=user, provider=PROVIDER, uid=account.subject).exists())
 
 
 def _new_person(account: Account, now: datetime) -> User | None:

@@ -35,6 +35,10 @@ _ICONS = {
     "RETENTION": ("", "trash"),
     "LOGIN_FAILED": ("warn", "alert-triangle"),
     "EXPORT": ("hold", "download"),
+    "ERASE": ("bad", "trash"),
+    **dict.fromkeys(("MFA_DISABLED", "RECOVERY_CODE_USED"), ("warn", "shield-lock")),
+    **dict.fromkeys(("MFA_ENABLED", "RECOVERY_CODES_RENEWED", "PASSWORD_RESET"), ("", "shield-lock")),
+    **dict.fromkeys(("EMAIL_VERIFIED", "GOOGLE_LINKED", "ACCOUNT_REOPENED"), ("", "login")),
 }
 _NAMING = (("first_name", "last_name"), ("name",), ("label",), ("title",), ("number",), ("email",), ("role",))
 _LONGEST = 300

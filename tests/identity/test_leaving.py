@@ -121,6 +121,7 @@ def test_an_administrator_of_the_brand_brings_them_back_within_the_days(
     assert leaving.erase_due(clock.now) == 0
     with brand_scope.use(vegliasi.id):
         assert AuditEntry.objects.filter(action="ACCOUNT_REOPENED", actor_user_id=people.ada.pk).count() == 1
+    assert "Account riaperto" in signed_in(people.ada).get("/registro").content.decode()
 
 
 def test_after_thirty_days_it_is_too_late(signed_in: SignedIn, people: Any, clock: Clock) -> None:

@@ -13,6 +13,7 @@ from tests.database import ROOT
 from tests.workspace.seed import PASSWORD
 
 NEW, WORDS = "dora@posta.example", "tre-gatti-viola"
+INVITED = "gino@posta.example"
 
 LAST_LETTER = """
 import os, sys, django
@@ -42,7 +43,7 @@ def link_for(house: House, email: str, *more: str) -> str:
         stdout=subprocess.PIPE,
         text=True,
     )
-    return "/account/" + done.stdout.splitlines()[-1].partition("/account/")[2]
+    return "/" + done.stdout.splitlines()[-1].split("/", 3)[3]
 
 
 def looked_at(visit: Visit) -> Page:
@@ -110,6 +111,49 @@ def test_the_whole_story_from_registering_to_a_recovery_code(browser: Browser, h
     assert "/login" in visit.goto("/account").url
     assert "sei cifre" in sign_in(phone, "sei-cavalli-verdi").inner_text("main")
     phone.page.context.close()
+    visit.page.context.close()
+
+
+def test_google_asks_an_administrator_for_a_code_and_an_invited_person_comes_in(
+    browser: Browser, house: House
+) -> None:
+    from tests.workspace.seed import SECRET
+
+    phone = house.visit(browser, phone=True, dark=True)
+    phone.goto("/login").click("text=Continua con Google")
+    phone.page.click("text=Nessuno")
+    assert "Chiedi un invito" in looked_at(phone).inner_text("main")
+    phone.page.context.close()
+
+    visit = house.visit(browser)
+    visit.goto("/login")
+    looked_at(visit).click("text=Continua con Google")
+    visit.page.click("text=Ada Rossi")
+    assert "sei cifre" in looked_at(visit).inner_text("main")
+    visit.page.fill("#code", totp.code_at(SECRET, totp.step_at(time.time())))
+    visit.page.click("button.btn-primary")
+    visit.page.wait_for_url("**/oggi")
+    visit.goto("/utenti")
+    looked_at(visit).fill("#invite-email", INVITED)
+    visit.page.click("text=Manda l’invito")
+    assert INVITED in looked_at(visit).inner_text("#invitations")
+
+    guest = house.visit(browser)
+    guest.goto(link_for(house, INVITED))
+    looked_at(guest).fill("#name", "Gino Blu")
+    guest.page.fill("#pw", WORDS)
+    guest.page.click("button.btn-primary")
+    guest.page.wait_for_url("**/oggi")
+
+    guest.goto("/account")
+    looked_at(guest).fill("#close-pw", WORDS)
+    guest.page.click("button.btn-bad")
+    assert "Il tuo account è chiuso" in looked_at(guest).inner_text("h1")
+    visit.goto("/utenti")
+    assert "Gino Blu" in looked_at(visit).inner_text("#leaving")
+    visit.page.click("#leaving button")
+    assert "è riaperto" in visit.page.inner_text("body")
+    guest.page.context.close()
     visit.page.context.close()
 
 

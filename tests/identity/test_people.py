@@ -45,7 +45,9 @@ def test_an_invited_person_chooses_name_and_password_and_comes_in(
     link, guest = link_of_the_last_letter(vegliasi), Client()
     with brand_scope.use(vegliasi.id):
         assert link.rpartition("/")[2] not in str(Invitation.objects.values().get())
-    assert "Ti invita Ada Rossi" in guest.get(link).content.decode()
+    shown = guest.get(link)
+    assert "Ti invita Ada Rossi" in shown.content.decode()
+    assert shown["Referrer-Policy"] == "same-origin"  # a stricter one takes the origin off a browser's form
     short = guest.post(link, {"name": "Dora Viola", "password": "corta"})
     common = guest.post(link, {"name": "Dora Viola", "password": "password123"})
     assert (
