@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from filiera.identity.models import AuditEntry, User, UserRole
 
@@ -61,7 +61,7 @@ def shape(line: AuditEntry) -> dict[str, Any]:
         "id": str(line.id),
         "brand_id": str(line.brand_id) if line.brand_id else None,
         "actor_user_id": str(line.actor_user_id) if line.actor_user_id else None,
-        "actor": {"kind": line.actor_kind, "name": line.actor_name, "db_role": line.db_role},
+        "actor": {"kind": line.actor_kind, "name": _actor_name(line), "db_role": line.db_role},
         "action": line.action,
         "entity_type": line.entity_type,
         "entity_id": str(line.entity_id) if line.entity_id else None,
@@ -87,7 +87,7 @@ def as_csv(lines: Sequence[AuditEntry], *, by: str, at: datetime) -> str:
     writer.writerow(_COLUMNS)
     for line in lines:
         values = (
-            *(line.id, line.created_at.isoformat(), line.actor_name or line.db_role, line.actor_user_id),
+            *(line.id, line.created_at.isoformat(), _actor_name(line) or line.db_role, line.actor_user_id),
             *(line.action, line.entity_type, line.entity_id, _json(line.before), _json(line.after)),
             *(line.ip_address, line.user_agent, line.request_id, by, at.isoformat()),
         )
@@ -114,7 +114,14 @@ def _matching(wanted: Wanted) -> QuerySet[AuditEntry]:
 
 def _told() -> QuerySet[AuditEntry]:
     seals = ("salt", "origin_salt", "before_digest", "after_digest", "origin_digest", "seal")
-    return AuditEntry.objects.defer(*seals).order_by("-created_at", "-id")
+    erased = User.objects.filter(pk=OuterRef("actor_user_id"), erased_at__isnull=False)
+    lines = AuditEntry.objects.annotate(erased_name=Subquery(erased.values("name")[:1]))
+    return lines.defer(*seals).order_by("-created_at", "-id")
+
+
+def _actor_name(line: AuditEntry) -> str:
+    """Return who did it; the seals keep the name of who closed their account since, and nobody is told it."""
+    return getattr(line, "erased_name", None) or line.actor_name
 
 
 def _after(lines: QuerySet[AuditEntry], cursor: str) -> QuerySet[AuditEntry]:

@@ -185,6 +185,20 @@ def test_after_thirty_days_nothing_of_the_person_is_left_but_their_place(
     assert leaving.erase_due(clock.now + leaving.GRACE) == 0
 
 
+def test_the_record_tells_nobody_the_name_of_who_is_erased(
+    full: User, signed_in: SignedIn, people: Any, clock: Clock
+) -> None:
+    addresses = ("/registro", "/registro/export?format=csv", "/api/v1/admin/audit?per_page=100")
+    ada = signed_in(people.ada)
+    assert all("Bea Neri" in ada.get(address).content.decode() for address in addresses)
+    clock.now += leaving.GRACE
+    leaving.erase_due(clock.now)
+    ada = signed_in(people.ada)
+    for address in addresses:
+        told = ada.get(address).content.decode()
+        assert ("Bea Neri" in told, "Persona cancellata" in told) == (False, True), address
+
+
 def test_an_erased_address_is_free_again_and_the_others_keep_theirs(
     full: User, people: Any, program: Program, clock: Clock
 ) -> None:
