@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from filiera.contacts.models import Contact
 from filiera.identity import notifications
-from filiera.identity.models import User
 from filiera.identity.notifications import Kind, Notice
 from filiera.pipeline.models import Activity
 from filiera.platform.models import Event
@@ -52,23 +51,18 @@ def of_assigned(assigned: Sequence[Assigned], *, now: datetime) -> None:
 
 
 def of_new_owners(events: Sequence[Event], *, now: datetime) -> None:
-    """Tell the new owners of deals that somebody else gave them."""
+    """Tell the new owners of deals that somebody else gave them; who gave is in the record, and not in these words."""
     given = [
         (event, UUID(event.data["owner_user_id"]))
         for event in events
         if event.data["owner_user_id"] and event.data["owner_user_id"] != event.data["user_id"]
     ]
     people = _people(UUID(event.data["contact_id"]) for event, _owner in given)
-    givers = User.objects.in_bulk(
-        {UUID(event.data["user_id"]) for event, _o in given if event.data["user_id"]}
-    )
-    told = []
-    for event, owner in given:
-        person = people.get(UUID(event.data["contact_id"]))
-        giver = givers.get(UUID(event.data["user_id"])) if event.data["user_id"] else None
-        if person is not None:
-            saying = _given_by(giver.name if giver else "")
-            told.append(_Told(LEAD, owner, f"{event.kind}:{event.id}", person, saying))
+    told = [
+        _Told(LEAD, owner, f"{event.kind}:{event.id}", people[contact_id], _given)
+        for event, owner in given
+        if (contact_id := UUID(event.data["contact_id"])) in people
+    ]
     notifications.tell(_by_person(told, _many_given, MINE), now=now)
 
 
@@ -193,12 +187,8 @@ def _new_lead(name: str) -> tuple[str, str]:
     return _("Un lead nuovo per te: %(name)s") % {"name": name}, ""
 
 
-def _given_by(giver: str) -> Saying:
-    def words(name: str) -> tuple[str, str]:
-        message = _("Te l’ha affidato %(giver)s.") % {"giver": giver} if giver else ""
-        return _("%(name)s adesso è un tuo lead") % {"name": name}, message
-
-    return words
+def _given(name: str) -> tuple[str, str]:
+    return _("%(name)s adesso è un tuo lead") % {"name": name}, _("Te l’ha affidato un collega.")
 
 
 def _waits(code: str) -> Saying:

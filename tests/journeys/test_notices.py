@@ -162,7 +162,7 @@ def test_who_was_given_a_lead_is_told_and_who_took_it_is_not(
     give(bea, ada)
     [one] = told(bea)
     assert one.title == f"{person.full_name} adesso è un tuo lead"
-    assert (one.message, one.action_url) == ("Te l’ha affidato Ada Rossi.", f"/leads/{person.id}")
+    assert (one.message, one.action_url) == ("Te l’ha affidato un collega.", f"/leads/{person.id}")
     give(ada, ada)
     assert told(ada) == []
 
