@@ -20,6 +20,7 @@ PAGES = (
     "/leads/new",
     "{lead}",
     "{lead}/why",
+    "{lead}/privacy",
     "/nowhere",
     "/board",
     "/agents",
