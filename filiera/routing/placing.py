@@ -797,13 +797,13 @@ def _store_attempts(chosen: Sequence[tuple[Process, Candidate, UUID | None]], *,
                set state = %s, due_at = %s, attempts = p.attempts + 1, agent_id = (v->>'agent')::uuid,
                    steps = v->'steps'
               from jsonb_array_elements(%s::jsonb) v
-             where p.id = (v->>'id')::uuid and p.brand_id = %s
+             where p.id = (v->>'id')::uuid and p.id = any(%s::uuid[])
             """,
             [
                 Process.State.CALLING,
                 now + CLAIM_LEASE,
                 orjson.dumps(processes).decode(),
-                brand_scope.current(),
+                bulk.uuids(process["id"] for process in processes),
             ],
         )
     bulk.insert(CallAttempt, _ATTEMPT_COLUMNS, attempts)
