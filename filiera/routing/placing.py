@@ -298,6 +298,8 @@ class _Placing:
         self.held: list[UUID] = []
         # Processes whose contact was refused, and is tried once more with nothing but name and number.
         self.plain_contacts: set[UUID] = set()
+        # Processes whose contact is being made and that have no call under way behind it.
+        self.waiting_for_contact: set[UUID] = set()
 
     def run(self, linger_s: float) -> None:
         """Go on until nothing is due and no answer is awaited, and the bell has been silent for `linger_s`."""
@@ -306,9 +308,9 @@ class _Placing:
         try:
             while True:
                 looked_at = time.monotonic()
-                self.bell.heard()
+                is_rung = self.bell.heard()
                 if not self.bell.is_over:
-                    self._start_what_may(timezone.now())
+                    self._start_what_may(timezone.now(), is_rung=is_rung)
                 if self.line.under_way:
                     idle_until = time.monotonic() + linger_s
                 elif self.bell.is_over or time.monotonic() >= idle_until:
@@ -326,11 +328,11 @@ class _Placing:
 
     # Starting
 
-    def _start_what_may(self, now: datetime) -> None:
+    def _start_what_may(self, now: datetime, *, is_rung: bool) -> None:
         """Look at the rows once, and start what circuit and budget allow."""
         with brand_scope.use(self.brand_id):
             self._renew_lease(now)
-            if self.line.under_way and not self._anything_to_do(now):
+            if self.line.under_way and not is_rung and not self._anything_to_do(now):
                 return
             self.connection = Connection.objects.select_related("circuit").get()
             if not self.connection.is_enabled:
@@ -490,6 +492,8 @@ class _Placing:
             list_comes=bool(begun) or self._is_listing(),
             now=now,
         )
+        self.waiting_for_contact |= {process.id for process in chained or alone}
+        self.waiting_for_contact -= {call.process_id for call in calls}
         for call in calls:
             call.contact = next((making for making in makings if making.is_for(call.process_id)), None)
         for check in found.checks[max(left, 0) :]:
@@ -652,8 +656,12 @@ class _Placing:
             ignore_conflicts=True,
         )
         outcomes.contacts_made({key: _contact_step(contact_id) for key, contact_id in made.items()})
+        alone = self.waiting_for_contact & results.keys()
+        self.waiting_for_contact -= alone
+        if not alone:  # nearly always: their calls leave behind them
+            return
         waiting = (
-            _without_live_attempt(Process.objects.filter(id__in=results, state=Process.State.CALLING))
+            _without_live_attempt(Process.objects.filter(id__in=alone, state=Process.State.CALLING))
             .select_for_update(no_key=True)
             .order_by("id")
         )
