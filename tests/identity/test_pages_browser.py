@@ -14,6 +14,7 @@ from tests.workspace.seed import PASSWORD
 
 NEW, WORDS = "dora@posta.example", "tre-gatti-viola"
 INVITED = "gino@posta.example"
+LOCKED_OUT = "bea@vegliasi.example"
 
 LAST_LETTER = """
 import os, sys, django
@@ -44,6 +45,18 @@ def link_for(house: House, email: str, *more: str) -> str:
         text=True,
     )
     return "/" + done.stdout.splitlines()[-1].split("/", 3)[3]
+
+
+A_PAUSE_LATER = """
+import sys, django
+django.setup()
+from datetime import timedelta
+from django.db.models import F
+from filiera.identity.models import LoginAttempt
+from filiera.platform import brand_scope
+with brand_scope.use(None):
+    LoginAttempt.objects.filter(email=sys.argv[1]).update(attempted_at=F("attempted_at") - timedelta(minutes=15))
+"""
 
 
 def looked_at(visit: Visit) -> Page:
@@ -154,6 +167,36 @@ def test_google_asks_an_administrator_for_a_code_and_an_invited_person_comes_in(
     visit.page.click("#leaving button")
     assert "è riaperto" in visit.page.inner_text("body")
     guest.page.context.close()
+    visit.page.context.close()
+
+
+def test_five_wrong_passwords_close_the_door_for_a_while(browser: Browser, house: House) -> None:
+    """IDN-27, on a phone: what is said on the way, the pause, and that the right password opens again after it."""
+    visit = house.visit(browser, phone=True)
+    visit.goto("/login")
+    for left in (
+        "altre 4 volte",
+        "altre 3 volte",
+        "altre 2 volte",
+        "un’altra volta",
+        "una pausa di 15 minuti",
+    ):
+        visit.page.fill("#email", LOCKED_OUT)
+        visit.page.fill("#pw", "non-questa-parola")
+        visit.page.click("button.btn-primary")
+        assert left in looked_at(visit).inner_text("main")
+    for _again in range(2):
+        visit.page.fill("#email", LOCKED_OUT)
+        visit.page.fill("#pw", PASSWORD)
+        visit.page.click("button.btn-primary")
+        assert "Troppi tentativi" in looked_at(visit).inner_text("main")
+    subprocess.run(
+        [sys.executable, "-c", A_PAUSE_LATER, LOCKED_OUT], cwd=ROOT, env=house.environment, check=True
+    )
+    visit.page.fill("#email", LOCKED_OUT)
+    visit.page.fill("#pw", PASSWORD)
+    visit.page.click("button.btn-primary")
+    visit.page.wait_for_url("**/oggi")
     visit.page.context.close()
 
 
