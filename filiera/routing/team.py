@@ -9,7 +9,7 @@ import orjson
 from django.db import connection
 
 from filiera.routing import rules
-from filiera.routing.models import Agent, CallAttempt
+from filiera.routing.models import CallAttempt
 from filiera.routing.rules import Candidate
 
 
@@ -43,24 +43,3 @@ def _read(row: tuple[Any, ...]) -> Candidate:
 @lru_cache(maxsize=1024)
 def _hours(text: str | None) -> rules.Hours | None:
     return rules.read_hours(orjson.loads(text)) if text is not None else None
-
-
-def candidate(agent: Agent, *, live_calls: int = 0) -> Candidate:
-    """Return an agent as the rules see it."""
-    return Candidate(
-        id=str(agent.id),
-        name=agent.name,
-        sort_order=agent.sort_order,
-        provider_agent_id=agent.provider_agent_id,
-        user_id=str(agent.user_id) if agent.user_id else None,
-        is_enabled=agent.is_enabled,
-        provider_status=agent.provider_status,
-        status_outbound=agent.status_outbound,
-        is_daily_limit_ok=agent.is_daily_limit_ok,
-        weight=agent.weight,
-        skills=frozenset(agent.skills),
-        hours=rules.read_hours(agent.schedule),
-        on_leave_until=agent.on_leave_until,
-        live_calls=live_calls,
-        max_concurrent_calls=agent.max_concurrent_calls,
-    )
