@@ -293,8 +293,16 @@ class Calls:
         attempt.recording_url = recording_url
         self._keep(attempt)
 
-    def check_again(self, attempt_id: UUID, *, at: datetime) -> None:
-        """Ask about a call again at `at`, unless it needs no question any more."""
+    def asks_about(self, attempt_id: UUID, *, again_at: datetime) -> None:
+        """The lists are asked about a call whose end nobody told; once more at `again_at`, should no answer come."""
+        _process, attempt = self._of(attempt_id)
+        if attempt.state == State.REQUESTED:  # whoever asked died before the answer: it may have been sent
+            attempt.state = State.UNKNOWN
+        attempt.check_at = again_at
+        self._keep(attempt)
+
+    def check_again(self, attempt_id: UUID, *, at: datetime | None) -> None:
+        """Ask about a call again at `at` (None: never), unless it needs no question any more."""
         _process, attempt = self._of(attempt_id)
         if attempt.check_at is not None:
             attempt.check_at = at
@@ -463,18 +471,6 @@ class Calls:
             "talking_seconds": attempt.talking_seconds if attempt is not None else None,
         }
         self._happened.append(_Happened(at or self.now, kind, process.id, data))
-
-
-def locked(attempt_id: UUID) -> tuple[Process, CallAttempt]:
-    """Return an attempt and its process under their locks."""
-    process_id = CallAttempt.objects.values_list("process_id", flat=True).get(id=attempt_id)
-    process = Process.objects.select_for_update(no_key=True).get(id=process_id)
-    attempt = (
-        CallAttempt.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("agent")
-        .get(id=attempt_id)
-    )
-    return process, attempt
 
 
 def contacts_made(steps: Mapping[UUID, dict[str, Any]]) -> None:

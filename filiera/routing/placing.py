@@ -15,11 +15,11 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Coroutine, Sequence, Set
+from collections.abc import Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -363,7 +363,7 @@ class _Placing:
         if room <= 0:
             return found
         found.ready, found.missing = self._with_contacts(self._claim(now, room), now)
-        found.checks = list(settling.due_checks(self.connection, now=now, limit=room))
+        found.checks = settling.due_checks(self.connection, now=now, limit=room)
         return found
 
     def _start(self, found: _Found, now: datetime) -> None:
@@ -537,39 +537,33 @@ class _Placing:
         rung = _rung(ready)
         standing: RoutingState | None = None
         state = rules.State()
-        chosen: list[tuple[Process, Candidate, UUID | None]] = []
+        chosen: list[_Chosen] = []
         for process in ready:
             tried, same = rung.get(process.id, (frozenset(), None))
             ask = Ask(local, frozenset(process.lead.get("skills", ())), tried)
             agent = team_now.get(same or (str(process.agent_id) if process.round == 0 else ""))
-            decision_id = None
+            choice = None
             if agent is None or rules.why_not(agent, ask) is not None:
                 if standing is None:
                     standing = turn.locked(now)
                     state = turn.read(standing)
-                choice = rules.decide(
-                    ask,
-                    team_now.values(),
-                    state,
-                    rule=Rule(standing.policy),
-                    version=standing.rule_version,
-                )
-                if choice.agent is None and process.id in without_contact:
+                rule, version = Rule(standing.policy), standing.rule_version
+                choice = rules.decide(ask, team_now.values(), state, rule=rule, version=version)
+                state, agent = choice.state_after, choice.agent
+                if agent is None and process.id in without_contact:
                     continue
-                if choice.agent is None and list_comes:
+                if agent is None and list_comes:
                     self.held.append(process.id)
                     continue
-                subject = Subject(process.contact_id, process.lead_event_id, process.id)
-                ((decision_id, _sequence),) = record_choices([choice], [subject], now=now)
-                state, agent = choice.state_after, choice.agent
-                if agent is None:
-                    _end_without_agent(process, choice, now=now)
-                    continue
-                turn.write(standing, state, now=now)
-            team_now[agent.id] = replace(agent, live_calls=agent.live_calls + 1)
-            chosen.append((process, agent, decision_id))
+            if agent is not None:
+                team_now[agent.id] = replace(agent, live_calls=agent.live_calls + 1)
+            chosen.append(_Chosen(process, agent, choice))
         live.announce("calls")
-        return _store_attempts(chosen, now=now)
+        renewed = _record_renewed(chosen, now=now)
+        if standing is not None and any(one.agent is not None and one.choice is not None for one in chosen):
+            turn.write(standing, state, now=now)
+        _end_without_agent([one for one in chosen if one.agent is None], now=now)
+        return _store_attempts(chosen, renewed, now=now)
 
     # Saving
 
@@ -583,18 +577,15 @@ class _Placing:
             with brand_scope.use(self.brand_id):
                 self._save_contacts(makings, now)
                 self._save_calls(calls, now)
-        for errand in finished:
-            if isinstance(errand, AddContacts | Call):
-                continue
+        checks = [errand for errand in finished if isinstance(errand, FindCall | ReadDetail)]
+        lists = [errand for errand in finished if isinstance(errand, ListAgents)]
+        if checks or lists:
             with brand_scope.use(self.brand_id):
-                match errand:
-                    case ListAgents(result=list() as listed):
-                        take_agents_list(listed, read_at=errand.asked_at)
+                for errand in lists:
+                    if isinstance(errand.result, list):
+                        take_agents_list(errand.result, read_at=errand.asked_at)
                         Connection.objects.update(last_ok_at=now)
-                    case FindCall():
-                        settling.save_find(errand, now=now)
-                    case ReadDetail():
-                        settling.save_detail(errand, now=now)
+                settling.save_answers(checks, now=now)
 
     def _learn(self, errand: Errand, now: datetime) -> None:
         """Take from an answer what it says about the provider: alive or not, until when to wait, whom it lets in."""
@@ -704,6 +695,14 @@ class _Placing:
         return health is not None and health.state != EndpointHealth.State.CLOSED
 
 
+class _Chosen(NamedTuple):
+    """The agent for a process, or nobody; `choice` when it was made anew, now."""
+
+    process: Process
+    agent: Candidate | None
+    choice: rules.Choice | None
+
+
 @dataclass(slots=True)
 class _Found:
     """What a look at the rows found to ask for; its processes are claimed, its checks leased."""
@@ -747,23 +746,39 @@ def _rung(processes: Sequence[Process]) -> dict[UUID, tuple[frozenset[str], str 
     return found
 
 
-def _end_without_agent(process: Process, choice: rules.Choice, *, now: datetime) -> None:
-    code = process.error_code if process.attempts else codes.NO_AGENTS_AVAILABLE
-    # Agents who let it ring are no error; another round makes sense only when somebody else is merely busy.
-    may_retry = code != codes.NOT_PICKED_UP or rules.reason_for(choice) == rules.ALL_BUSY
-    with outcomes.Calls(now=now, processes=[process]) as calls:
-        calls.end_round(process, code, process.error_message, may_retry=may_retry)
+def _record_renewed(chosen: Sequence[_Chosen], *, now: datetime) -> dict[UUID, UUID]:
+    """Record the choices that were made anew; returns their decisions by process."""
+    anew = [(one.choice, one.process) for one in chosen if one.choice is not None]
+    if not anew:
+        return {}
+    subjects = [Subject(process.contact_id, process.lead_event_id, process.id) for _choice, process in anew]
+    recorded = record_choices([choice for choice, _process in anew], subjects, now=now)
+    return {
+        process.id: decision_id
+        for (_choice, process), (decision_id, _sequence) in zip(anew, recorded, strict=True)
+    }
 
 
-def _store_attempts(chosen: Sequence[tuple[Process, Candidate, UUID | None]], *, now: datetime) -> list[Call]:
+def _end_without_agent(left: Sequence[_Chosen], *, now: datetime) -> None:
+    with outcomes.Calls(now=now, processes=[one.process for one in left]) as calls:
+        for process, _agent, choice in left:
+            assert choice is not None
+            code = process.error_code if process.attempts else codes.NO_AGENTS_AVAILABLE
+            # Agents who let it ring are no error; another round makes sense only when somebody else is merely busy.
+            may_retry = code != codes.NOT_PICKED_UP or rules.reason_for(choice) == rules.ALL_BUSY
+            calls.end_round(process, code, process.error_message, may_retry=may_retry)
+
+
+def _store_attempts(chosen: Sequence[_Chosen], renewed: Mapping[UUID, UUID], *, now: datetime) -> list[Call]:
     """Write the attempts; they are committed before their requests leave (ROU-71). Four statements for all."""
-    if not chosen:
+    rung = [(one.process, one.agent) for one in chosen if one.agent is not None]
+    if not rung:
         return []
-    first = _first_decisions([process for process, _agent, decision_id in chosen if decision_id is None])
+    first = _first_decisions([process for process, _agent in rung if process.id not in renewed])
     calls, attempts, processes = [], [], []
-    for process, agent, renewed in chosen:
+    for process, agent in rung:
         attempt_id = new_id()
-        decision_id = renewed or first.get((process.lead_event_id, agent.id))
+        decision_id = renewed.get(process.id) or first.get((process.lead_event_id, agent.id))
         attempts.append(
             (
                 attempt_id,
