@@ -27,7 +27,7 @@ import httpx
 import orjson
 from django.conf import settings
 from django.db import connection as database
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -73,7 +73,7 @@ from filiera.routing.models import (
 )
 from filiera.routing.rules import Ask, Candidate, Rule
 
-MOST_UNDER_WAY: Final = 50
+MOST_UNDER_WAY: Final = 200
 TOGETHER_S: Final = 0.04  # at least from one look at the rows to the next: what comes meanwhile goes together
 LOOK_EVERY_S: Final = 0.25  # how often new work is looked for while answers are awaited and nobody woke us
 LEASE: Final = timedelta(seconds=20)
@@ -208,10 +208,9 @@ def _due_processes(now: datetime) -> QuerySet[Process]:
 
 
 def _without_live_attempt(processes: QuerySet[Process]) -> QuerySet[Process]:
-    under_way = CallAttempt.objects.filter(
-        process=OuterRef("pk"), state__in=CallAttempt.LIVE, ended_at__isnull=True
-    )
-    return processes.exclude(Exists(under_way))
+    # NOT IN, on purpose: all calls under way are hashed once, where NOT EXISTS may read all of them for each process.
+    under_way = CallAttempt.objects.filter(state__in=CallAttempt.LIVE, ended_at__isnull=True)
+    return processes.exclude(id__in=under_way.values("process_id"))
 
 
 def _anything_due(now: datetime) -> bool:
@@ -496,9 +495,10 @@ class _Placing:
         self.waiting_for_contact -= {call.process_id for call in calls}
         for call in calls:
             call.contact = next((making for making in makings if making.is_for(call.process_id)), None)
-        for check in found.checks[max(left, 0) :]:
-            CallAttempt.objects.filter(id=check.attempt_id).update(check_at=until)
-        return [*begun, *makings, *calls, *found.checks[: max(left, 0)]]
+        asked, later = found.checks[: max(left, 0)], found.checks[max(left, 0) :]
+        if later:
+            CallAttempt.objects.filter(id__in=[check.attempt_id for check in later]).update(check_at=until)
+        return [*begun, *makings, *calls, *asked]
 
     def _contact_errands(self, missing: Sequence[Process]) -> list[AddContacts]:
         """Return the requests that make these contacts, ten in each."""

@@ -23,14 +23,16 @@ def candidates() -> list[Candidate]:
         return [_read(row) for row in cursor.fetchall()]
 
 
-# One look into the index of live attempts for each agent: grouping them all reads the table, once it is small enough.
+# All calls under way are counted once, whatever the planner believes: agent by agent, or joined, it may read all of
+# them for each agent, as long as its statistics know of hardly any.
 _TEAM: Final = """
+with live as materialized (
+    select c.agent_id, count(*) as calls from routing_callattempt c
+    where c.state in ({live}) and c.ended_at is null group by c.agent_id)
 select a.id::text, a.name, a.sort_order, a.provider_agent_id, a.user_id::text, a.is_enabled, a.provider_status,
        a.status_outbound, a.is_daily_limit_ok, a.weight, a.skills, a.schedule::text, a.on_leave_until,
-       (select count(*) from routing_callattempt c
-        where c.agent_id = a.id and c.state in ({live}) and c.ended_at is null),
-       a.max_concurrent_calls
-from routing_agent a
+       coalesce(live.calls, 0), a.max_concurrent_calls
+from routing_agent a left join live on live.agent_id = a.id
 order by a.sort_order, a.provider_agent_id
 """.format(live=", ".join(f"'{state.value}'" for state in CallAttempt.LIVE))
 
