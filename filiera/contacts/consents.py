@@ -16,6 +16,7 @@ from filiera.contacts.consent_rules import Act, Block
 from filiera.contacts.models import Consent, Contact, ContactPhone, Suppression
 from filiera.platform import bulk, events, live
 from filiera.platform.ids import new_id
+from filiera.platform.prepared import Prepared
 from filiera.platform.refusals import Invalid, Missing
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ MARKETING, EMAIL, CALL = Consent.Purpose.MARKETING, Consent.Channel.EMAIL, Conse
 PERMITTING = (
     *(Consent.Purpose.MARKETING, Consent.Purpose.NEWSLETTER),
     *(Consent.Purpose.PROFILING, Consent.Purpose.THIRD_PARTY),
+)
+_LATEST = Prepared(
+    lambda one: (
+        Consent.objects.filter(contact_id=one)
+        .order_by("purpose", "channel", "-at", "-id")
+        .distinct("purpose", "channel")
+    )
 )
 _SIGNER = signing.Signer(salt="filiera.contacts.consents")
 
@@ -107,15 +115,11 @@ def keep(incoming: "Sequence[IncomingLead]", people: Sequence[Contact], *, now: 
         )
 
 
-def permissions_of(contact: Contact) -> Permissions:
-    """Return the permissions of a person as they stand now, in three statements."""
-    keys = keys_of([contact.id])
-    blocks = [block for _key, block in suppressions.blocks_of(keys)] if keys else []
-    latest = (
-        Consent.objects.filter(contact_id=contact.id)
-        .order_by("purpose", "channel", "-at", "-id")
-        .distinct("purpose", "channel")
-    )
+def permissions_of(contact: Contact, *, blocks: Sequence[Block] | None = None) -> Permissions:
+    """Return the permissions of a person as they stand now, in three statements; in one where `blocks` are known."""
+    if blocks is None:
+        keys = keys_of([contact.id])
+        blocks = [block for _key, block in suppressions.blocks_of(keys)] if keys else []
     rows = [
         Permission(
             purpose=one.purpose,
@@ -125,7 +129,7 @@ def permissions_of(contact: Contact) -> Permissions:
             consent=one,
             block=consent_rules.latest_block(blocks, one.channel or Suppression.ANY),
         )
-        for one in latest
+        for one in _LATEST(contact.id)
     ]
     return Permissions(rows, blocks)
 

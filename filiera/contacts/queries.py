@@ -9,16 +9,24 @@ from django.utils.translation import gettext as _
 from filiera.contacts import phones, rules
 from filiera.contacts.commands import ContactMissing
 from filiera.contacts.models import Contact, ContactPhone
+from filiera.platform.prepared import Prepared
 from filiera.platform.refusals import Refused
 
 MOST_FOUND = 200
 _FEWEST_DIGITS_SEARCHED = 4
+_PERSON = Prepared(
+    lambda one: Contact.objects.select_related("assigned_user", "marketing_source").filter(id=one)
+)
+_NUMBERS = Prepared(
+    lambda one: ContactPhone.objects.filter(contact_id=one, is_active=True).order_by(
+        "-is_primary", "created_at"
+    )
+)
 
 
 def contact_for(contact_id: UUID, *, with_deleted: bool = False) -> Contact:
     """Return a person of the open brand. Raises ContactMissing, also for one of another brand or in the bin."""
-    rows = Contact.objects.select_related("assigned_user", "marketing_source")
-    contact = rows.filter(id=contact_id).first()
+    contact = _PERSON.first(contact_id)
     if contact is None or (contact.deleted_at is not None and not with_deleted):
         raise ContactMissing
     return contact
@@ -61,6 +69,11 @@ def phones_of(contact_ids: Sequence[UUID]) -> dict[UUID, list[ContactPhone]]:
     for phone in rows.order_by("contact_id", "-is_primary", "created_at"):
         found.setdefault(phone.contact_id, []).append(phone)
     return found
+
+
+def numbers_of(contact_id: UUID) -> list[ContactPhone]:
+    """Return the numbers in use of one person, the main one first."""
+    return _NUMBERS(contact_id)
 
 
 def main_phones(contact_ids: Sequence[UUID]) -> dict[UUID, ContactPhone]:

@@ -15,6 +15,8 @@ from filiera.contacts import queries as contacts
 from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, LeadState
 from filiera.pipeline.commands import DealMissing
 from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHistory, StateRule
+from filiera.platform import bulk
+from filiera.platform.prepared import Prepared
 
 MOST_COUNTED = 10_000
 """Lists are counted exactly up to here; beyond, "more than" (UI-24)."""
@@ -95,6 +97,7 @@ class ListedLead:
     status: str
     owner_id: UUID | None
     owner: str | None
+    source: str | None
     last_lead_at: datetime
     lead_count: int
     phone_raw: str | None
@@ -166,7 +169,7 @@ def listed(contact_ids: Sequence[UUID]) -> list[ListedLead]:
         cursor.execute(
             """
             select contact.id, contact.first_name, contact.last_name, contact.company_name, contact.email, contact.city,
-                   contact.status, owner.id, owner.name, contact.last_lead_at, contact.lead_count,
+                   contact.status, owner.id, owner.name, source.name, contact.last_lead_at, contact.lead_count,
                    phone.phone_raw, phone.phone_e164, phone.country_code, phone.assumed_country, phone.is_valid,
                    event.requested_service, event.requested_package, deal.amount, activity.type, activity.scheduled_at
             from unnest(%s::uuid[]) with ordinality wanted(id, place)
@@ -174,6 +177,7 @@ def listed(contact_ids: Sequence[UUID]) -> list[ListedLead]:
                 select * from contacts_contact where id = wanted.id and deleted_at is null limit 1
             ) contact
             left join identity_user owner on owner.id = contact.assigned_user_id
+            left join capture_marketingsource source on source.id = contact.marketing_source_id
             left join lateral (
                 select * from contacts_contactphone where contact_id = contact.id and is_primary limit 1
             ) phone on true
@@ -191,7 +195,7 @@ def listed(contact_ids: Sequence[UUID]) -> list[ListedLead]:
             ) activity on true
             order by wanted.place
             """,
-            [list(contact_ids)],
+            [bulk.uuids(contact_ids)],
         )
         return [ListedLead(*row) for row in cursor.fetchall()]
 
@@ -377,7 +381,7 @@ def _conditions(wanted: LeadFilter) -> tuple[str, str, list[Any]]:
             "unnest(%s::uuid[]) found(id) "
             "cross join lateral (select * from contacts_contact where id = found.id limit 1) contact"
         )
-        values.append(contacts.find(wanted.text))
+        values.append(bulk.uuids(contacts.find(wanted.text)))
     parts = ["contact.deleted_at is null"]
     for column, chosen in (
         ("contact.status", wanted.states),
@@ -453,43 +457,59 @@ class LeadRecord:
         )
 
 
+_MOST_EVENTS = 20
+_DEALS = Prepared(
+    lambda one: (
+        Deal.objects.filter(contact_id=one)
+        .select_related("current_stage", "owner_user")
+        .order_by("-opened_at", "-id")
+    )
+)
+_EVENTS = Prepared(
+    lambda one: (
+        LeadEvent.objects.filter(contact_id=one)
+        .select_related("marketing_source")
+        .order_by("-received_at", "-id")[:_MOST_EVENTS]
+    )
+)
+_TASKS = Prepared(
+    lambda one: (
+        Activity.objects.filter(contact_id=one, status=Activity.Status.PLANNED)
+        .select_related("user")
+        .order_by("scheduled_at", "id")
+    )
+)
+_SUGGESTIONS = Prepared(
+    lambda one: DuplicateSuggestion.objects.filter(
+        Q(contact_id=one) | Q(other_id=one), dismissed_at=None
+    ).order_by("created_at")
+)
+_STAGES = Prepared(lambda _one: Stage.objects.filter(is_active=True).order_by("order_index", "id"))
+_STAYS = Prepared(lambda one: StageHistory.objects.filter(deal_id=one))
+
+
 def lead_record(contact_id: UUID) -> LeadRecord:
     """Return one lead. Seven statements at most. Raises ContactMissing, also across brands."""
     return record_of(contacts.contact_for(contact_id))
 
 
-def record_of(contact: Contact, *, events: int = 20) -> LeadRecord:
+def record_of(contact: Contact) -> LeadRecord:
     """Return all that is shown of a person who was read already."""
     return LeadRecord(
         contact=contact,
-        phones=contacts.phones_of([contact.id]).get(contact.id, []),
-        deals=list(
-            Deal.objects.filter(contact=contact)
-            .select_related("current_stage", "owner_user")
-            .order_by("-opened_at", "-id")
-        ),
-        events=list(
-            LeadEvent.objects.filter(contact=contact)
-            .select_related("marketing_source")
-            .order_by("-received_at", "-id")[:events]
-        ),
-        tasks=list(
-            Activity.objects.filter(contact=contact, status=Activity.Status.PLANNED)
-            .select_related("user")
-            .order_by("scheduled_at", "id")
-        ),
+        phones=contacts.numbers_of(contact.id),
+        deals=_DEALS(contact.id),
+        events=_EVENTS(contact.id),
+        tasks=_TASKS(contact.id),
         suggestions=_suggested(contact.id),
     )
 
 
 def _suggested(contact_id: UUID) -> list[Suggested]:
     """Return who may be the same person, the oldest suggestion first."""
-    pairs = DuplicateSuggestion.objects.filter(
-        Q(contact_id=contact_id) | Q(other_id=contact_id), dismissed_at=None
-    ).values_list("id", "contact_id", "other_id")
     others = {
-        suggestion_id: other if one == contact_id else one
-        for suggestion_id, one, other in pairs.order_by("created_at")
+        pair.id: pair.other_id if pair.contact_id == contact_id else pair.contact_id
+        for pair in _SUGGESTIONS(contact_id)
     }
     people = Contact.objects.filter(deleted_at=None).in_bulk(others.values())
     return [
@@ -567,8 +587,12 @@ def deal_history(deal_id: UUID, *, now: datetime) -> list[Stretch]:
 
 def stages(*, with_inactive: bool = False) -> list[Stage]:
     """Return the stages of the open brand in their order."""
-    rows = Stage.objects.all() if with_inactive else Stage.objects.filter(is_active=True)
-    return list(rows.order_by("order_index", "id"))
+    return list(Stage.objects.order_by("order_index", "id")) if with_inactive else _STAGES()
+
+
+def stays_of(deal_id: UUID) -> list[StageHistory]:
+    """Return the stays of a deal in its stages."""
+    return _STAYS(deal_id)
 
 
 def state_rules() -> dict[str, str]:

@@ -21,9 +21,9 @@ from django.utils.translation import gettext_lazy
 from filiera.capture.leads import FORMS
 from filiera.contacts import suppressions
 from filiera.contacts.consent_rules import Act, Block
-from filiera.contacts.models import Contact, Suppression
+from filiera.contacts.models import Contact
 from filiera.identity.models import Brand
-from filiera.platform import brand_scope, events, formats
+from filiera.platform import brand_scope, bulk, events, formats
 from filiera.platform.refusals import Refused
 from filiera.routing import call_rules
 from filiera.routing.call_rules import Basis, BrandRules, Enquiry, Facts, RegisterCheck, Stop, Verdict
@@ -111,9 +111,16 @@ def verdicts(
     contact_ids: Iterable[UUID], *, now: datetime, brand: Brand | None = None
 ) -> dict[UUID, Verdict]:
     """Return whether each of these people may be rung now, and why: two statements, whatever the number."""
-    brand = brand or Brand.objects.get(id=brand_scope.current())
-    rules = BrandRules.of(brand.settings, brand.timezone)
-    return {key: call_rules.decide(facts, rules, now) for key, facts in _facts(list(contact_ids)).items()}
+    rules = _rules_of(brand)
+    return {
+        key: call_rules.decide(facts, rules, now) for key, (facts, _all) in _facts(list(contact_ids)).items()
+    }
+
+
+def seen_of(contact_id: UUID, *, now: datetime, brand: Brand | None = None) -> tuple[Verdict, list[Block]]:
+    """Return whether one person may be rung now, and every block of theirs, also those on other channels."""
+    facts, blocks = _facts([contact_id])[contact_id]
+    return call_rules.decide(facts, _rules_of(brand), now), blocks
 
 
 def stopped(processes: Sequence[Process], *, now: datetime) -> dict[UUID, str]:
@@ -156,19 +163,28 @@ def stopped(processes: Sequence[Process], *, now: datetime) -> dict[UUID, str]:
 # Reading
 
 
-def _facts(ids: Collection[UUID]) -> dict[UUID, Facts]:
+def _rules_of(brand: Brand | None) -> BrandRules:
+    brand = brand or Brand.objects.get(id=brand_scope.current())
+    return BrandRules.of(brand.settings, brand.timezone)
+
+
+def _facts(ids: Collection[UUID]) -> dict[UUID, tuple[Facts, list[Block]]]:
     rows = _read_people(ids)
     hashes = {key: suppressions.hash_of(key) for row in rows for key in (*row["keys"], row["number"]) if key}
     blocks, checks = _read_hashes(set(hashes.values()))
-    return {row["id"]: _facts_of(row, hashes, blocks, checks) for row in rows}
+    known = {
+        row["id"]: [block for key in row["keys"] for block in blocks.get(hashes[key], ())] for row in rows
+    }
+    return {
+        row["id"]: (
+            _facts_of(row, known[row["id"]], checks.get(hashes.get(row["number"], ""))),
+            known[row["id"]],
+        )
+        for row in rows
+    }
 
 
-def _facts_of(
-    row: dict[str, Any],
-    hashes: dict[str, str],
-    blocks: dict[str, list[Block]],
-    checks: dict[str, RegisterCheck],
-) -> Facts:
+def _facts_of(row: dict[str, Any], blocks: Sequence[Block], check: RegisterCheck | None) -> Facts:
     consent = row["consent"]
     return Facts(
         number=row["number"],
@@ -179,8 +195,8 @@ def _facts_of(
         bought_at=row["bought_at"],
         consent=Act(consent[0], consent[1], datetime.fromisoformat(consent[2])) if consent else None,
         is_unproven=bool(consent and consent[3]),
-        blocks=[block for key in row["keys"] for block in blocks.get(hashes[key], ())],
-        check=checks.get(hashes.get(row["number"], "")),
+        blocks=blocks,
+        check=check,
     )
 
 
@@ -232,7 +248,7 @@ def _read_people(ids: Collection[UUID]) -> list[dict[str, Any]]:
             cross join lateral (select id, restricted_at, email_norm from contacts_contact c
                                 where c.id = wanted.id limit 1) person
             """,
-            {"ids": list(ids), "forms": sorted(FORMS), "most": _MOST_ENQUIRIES},
+            {"ids": bulk.uuids(ids), "forms": sorted(FORMS), "most": _MOST_ENQUIRIES},
         )
         names = [column.name for column in cursor.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -243,7 +259,7 @@ def _read_people(ids: Collection[UUID]) -> list[dict[str, Any]]:
 
 
 def _read_hashes(hashes: Collection[str]) -> tuple[dict[str, list[Block]], dict[str, RegisterCheck]]:
-    """Return the blocks on calls and the latest register check of these numbers and addresses, in one statement."""
+    """Return the blocks and the latest register check of these numbers and addresses, in one statement."""
     if not hashes:
         return {}, {}
     with connection.cursor() as cursor:
@@ -252,7 +268,7 @@ def _read_hashes(hashes: Collection[str]) -> tuple[dict[str, list[Block]], dict[
             select block.* from unnest(%(hashes)s::text[]) wanted(hash) cross join lateral (
                 select wanted.hash, s.channel, s.reason, s.created_at, null::boolean, null::timestamptz
                 from contacts_suppression s
-                where s.kind in ('phone', 'email') and s.hash = wanted.hash and s.channel in (%(any)s, 'call')
+                where s.kind in ('phone', 'email') and s.hash = wanted.hash
                 order by s.created_at desc limit 20) block
             union all
             select latest.* from unnest(%(hashes)s::text[]) wanted(hash) cross join lateral (
@@ -260,7 +276,7 @@ def _read_hashes(hashes: Collection[str]) -> tuple[dict[str, list[Block]], dict[
                 from routing_registerresult r where r.number_hash = wanted.hash
                 order by r.checked_at desc limit 1) latest
             """,
-            {"hashes": list(hashes), "any": Suppression.ANY},
+            {"hashes": list(hashes)},
         )
         blocks: dict[str, list[Block]] = {}
         checks: dict[str, RegisterCheck] = {}

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from filiera.platform import formats
+from filiera.platform.prepared import Prepared
 from filiera.routing import codes
 from filiera.routing.models import CallAttempt, Process
 
@@ -81,6 +82,25 @@ def rings_until(attempt: CallAttempt) -> datetime:
     return attempt.requested_at + timedelta(seconds=settings.ROUTING_RING_S)
 
 
+def latest_of(contact_id: UUID) -> tuple[Process | None, CallAttempt | None]:
+    """Return the latest process of a person and the latest attempt of it, in two statements at most."""
+    process = _PROCESS.first(contact_id)
+    return process, _ATTEMPT.first(process.pk) if process else None
+
+
+_PROCESS = Prepared(
+    lambda one: Process.objects.filter(contact_id=one).select_related("agent").order_by("-created_at")[:1]
+)
+_ATTEMPT = Prepared(
+    lambda one: (
+        CallAttempt.objects.filter(process_id=one)
+        .select_related("agent")
+        .exclude(error_code__in=codes.NO_TRY)
+        .order_by("-requested_at")[:1]
+    )
+)
+
+
 def latest_attempts(processes: Iterable[Process]) -> dict[UUID, CallAttempt]:
     """Return the latest attempt of each process, with its agent, in one statement."""
     ids = [process.pk for process in processes]
@@ -101,6 +121,10 @@ def latest_processes(contact_ids: Iterable[UUID]) -> dict[UUID, Process]:
     processes = (
         Process.objects.filter(contact__in=list(contact_ids))
         .select_related("agent")
+        .only(
+            *("contact_id", "state", "due_at", "error_code", "final_status", "success"),
+            *("agent__name", "agent__user_id"),
+        )
         .order_by("contact", "-created_at")
         .distinct("contact")
     )

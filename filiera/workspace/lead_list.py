@@ -9,16 +9,16 @@ from uuid import UUID
 
 from django.http import QueryDict
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from filiera.capture.models import MarketingSource
 from filiera.contacts import phones
 from filiera.contacts.models import LeadState
-from filiera.identity.models import User, UserRole
+from filiera.identity.models import Brand, User, UserRole
 from filiera.pipeline import queries as pipeline
 from filiera.pipeline.queries import Cursor, LeadFilter, ListedLead
 from filiera.platform import formats
+from filiera.platform.prepared import Prepared
 from filiera.routing import gate
 from filiera.routing.call_rules import Stop, Verdict
 from filiera.workspace import calls
@@ -26,6 +26,8 @@ from filiera.workspace.calls import Outcome
 from filiera.workspace.templatetags import ui
 
 PAGE = 50
+PAGE_FOUND = 20
+"""Rows of a page that a text found: they lie anywhere in the tables, and who is meant stands near the top."""
 DAYS = {"oggi": 0, "7": 7, "30": 30, "90": 90}
 
 
@@ -195,11 +197,12 @@ class Page:
     after: str
 
 
-def page(asked: Asked, *, me: User, after: str = "", now: datetime) -> Page:
+def page(asked: Asked, *, me: User, after: str = "", now: datetime, brand: Brand | None = None) -> Page:
     """Read one page in a fixed number of statements, newest arrival first."""
-    leads, follows = pipeline.listed_page(asked.wanted(me=me, now=now), limit=PAGE, after=Cursor.read(after))
+    wanted, limit = asked.wanted(me=me, now=now), PAGE_FOUND if asked.text else PAGE
+    leads, follows = pipeline.listed_page(wanted, limit=limit, after=Cursor.read(after))
     return Page(
-        rows=with_calls(leads, me=me.pk, now=now),
+        rows=with_calls(leads, me=me.pk, now=now, brand=brand),
         total=sum((lead.amount for lead in leads if lead.amount), Decimal(0)),
         after=str(follows or ""),
     )
@@ -210,12 +213,14 @@ def rows_of(contact_ids: Sequence[UUID], *, me: UUID, now: datetime) -> list[Row
     return with_calls(pipeline.listed(contact_ids), me=me, now=now)
 
 
-def with_calls(leads: Sequence[ListedLead], *, me: UUID, now: datetime) -> list[Row]:
+def with_calls(
+    leads: Sequence[ListedLead], *, me: UUID, now: datetime, brand: Brand | None = None
+) -> list[Row]:
     """Put beside each lead how its last call went and whether one may call now, in five statements."""
     ids = [lead.contact_id for lead in leads]
     processes = calls.latest_processes(ids)
     attempts = calls.latest_attempts(processes.values())
-    verdicts = gate.verdicts(ids, now=now) if ids else {}
+    verdicts = gate.verdicts(ids, now=now, brand=brand) if ids else {}
     return [
         Row(
             lead=lead,
@@ -227,20 +232,6 @@ def with_calls(leads: Sequence[ListedLead], *, me: UUID, now: datetime) -> list[
         for lead in leads
         for process in [processes.get(lead.contact_id)]
     ]
-
-
-def words() -> dict[str, str]:
-    """Return what every row of a page says alike, translated once."""
-    return {
-        "select": _("Seleziona"),
-        "edit": _("Modifica il numero (E)"),
-        "assumed": _("Prefisso non scritto: presumo Italia"),
-        "call": _("Chiama"),
-        "correct": _("Correggi il numero di"),
-        "returns": ui.tag("bare", "history", _("ritorna")),
-        "nobody": format_html('<span class="fi-muted">{}</span>', _("nessuno")),
-        "nothing": format_html('<span class="fi-muted hide-phone">{}</span>', _("nessuna")),
-    }
 
 
 def views(asked: Asked, *, me: User, now: datetime) -> list[View]:
@@ -303,10 +294,24 @@ def arrivals() -> list[tuple[str, str]]:
     ]
 
 
+_COLLEAGUES = Prepared(
+    lambda _one: (
+        User.objects.filter(pk__in=UserRole.objects.values("user"), is_active=True)
+        .only("name")
+        .order_by("name")
+    )
+)
+_SOURCES = Prepared(lambda _one: MarketingSource.objects.order_by("name"))
+
+
+def sources() -> list[MarketingSource]:
+    """Return the marketing sources of the brand, by name."""
+    return _SOURCES()
+
+
 def colleagues() -> list[User]:
     """Return who works in the brand, by name."""
-    people = User.objects.filter(pk__in=UserRole.objects.values("user"), is_active=True)
-    return list(people.only("name").order_by("name"))
+    return _COLLEAGUES()
 
 
 def counted(questions: Iterable[Asked], *, me: User, now: datetime) -> list[str]:

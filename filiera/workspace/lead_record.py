@@ -13,10 +13,11 @@ from filiera.contacts.models import Consent, Contact, ContactPhone
 from filiera.identity.models import Brand, User
 from filiera.pipeline import queries as pipeline
 from filiera.pipeline import rules as pipeline_rules
-from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHistory
+from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage
 from filiera.pipeline.queries import Suggested
 from filiera.pipeline.rules import Stay
 from filiera.platform import formats
+from filiera.platform.prepared import Prepared
 from filiera.routing import gate
 from filiera.routing import rules as routing_rules
 from filiera.routing.call_rules import Basis, Stop, Verdict
@@ -29,6 +30,7 @@ PROMOTION_STOPS = frozenset(
     {Stop.REQUEST_ONLY, Stop.NO_PROOF, Stop.NOT_CHECKED, Stop.CHECK_OLD, Stop.IN_REGISTER}
 )
 """What stands against a promotion by phone although the person permitted it."""
+_DECISION = Prepared(lambda one: Decision.objects.filter(contact_id=one).order_by("-created_at")[:1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +111,9 @@ class Record:
 def read(contact: Contact, *, brand: Brand, me: User, now: datetime) -> Record:
     """Read the record in a fixed number of statements."""
     known = pipeline.record_of(contact)
-    process = calls.latest_processes([contact.pk]).get(contact.pk)
-    attempt = calls.latest_attempts([process]).get(process.pk) if process else None
-    permissions = consents.permissions_of(contact)
-    verdict = gate.verdict_of(contact.pk, now=now, brand=brand)
+    process, attempt = calls.latest_of(contact.pk)
+    verdict, blocks = gate.seen_of(contact.pk, now=now, brand=brand)
+    permissions = consents.permissions_of(contact, blocks=blocks)
     return Record(
         contact=contact,
         numbers=known.phones,
@@ -127,7 +128,7 @@ def read(contact: Contact, *, brand: Brand, me: User, now: datetime) -> Record:
         allowed=allowed(permissions, verdict, now=now),
         is_opposed=any(block.channel in ("any", "call") for block in permissions.blocks),
         outcome=calls.outcome(process, attempt, me=me.pk, now=now),
-        decision=Decision.objects.filter(contact=contact).order_by("-created_at").first(),
+        decision=_DECISION.first(contact.pk),
         suggestion=known.suggestions[0] if known.suggestions else None,
         mine=contact.assigned_user_id == me.pk,
     )
@@ -248,15 +249,12 @@ def why_of(one: consents.Permission, now: datetime) -> str:
 
 def _steps(deal: Deal | None, now: datetime) -> list[Step]:
     """Return the brand's stages as the thread shows them, each with the time spent there."""
-    stages = list(Stage.objects.filter(is_active=True).order_by("order_index"))
+    stages = pipeline.stages()
     if deal is None:
         return [
             Step(stage, "lost" if stage.lead_state == pipeline_rules.LOST else "", "") for stage in stages
         ]
-    stays = [
-        Stay(*stay)
-        for stay in StageHistory.objects.filter(deal=deal).values_list("stage_id", "entered_at", "exited_at")
-    ]
+    stays = [Stay(one.stage_id, one.entered_at, one.exited_at) for one in pipeline.stays_of(deal.pk)]
     spent = pipeline_rules.total_by_stage(stays, now)
     current = _stage_now(deal, stages)
     steps = []

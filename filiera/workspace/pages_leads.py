@@ -33,8 +33,9 @@ from filiera.routing import charts, gate
 from filiera.routing import commands as routing
 from filiera.routing import queries as routing_queries
 from filiera.routing.models import Process
-from filiera.workspace import calls, lead_list, lead_record, queries, timeline
+from filiera.workspace import calls, lead_list, lead_record, lead_rows, queries, timeline
 from filiera.workspace.lead_list import Asked
+from filiera.workspace.lead_rows import Painter
 from filiera.workspace.pages import back, principal_of
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
@@ -65,20 +66,21 @@ class Field:
 @requires("view_contacts")
 def lead_index(request: HttpRequest) -> HttpResponse:
     """Show the leads the address asks for, fifty at a time."""
-    me, now = principal_of(request).user, timezone.now()
-    asked = Asked.read(request.GET)
-    found = lead_list.page(asked, me=me, after=request.GET.get("dopo", ""), now=now)
+    principal, now = principal_of(request), timezone.now()
+    me, asked = principal.user, Asked.read(request.GET)
+    found = lead_list.page(asked, me=me, after=request.GET.get("dopo", ""), now=now, brand=principal.brand)
     views = lead_list.views(asked, me=me, now=now)
-    sources = list(MarketingSource.objects.order_by("name"))
+    sources = lead_list.sources()
+    columns = lead_rows.columns(lead_rows.USUAL)
+    painter = Painter(columns, came_from=asked.address if asked.is_filtered else "")
     context = {
         "page": "leads",
         "page_title": _("Lead"),
         "now": now,
         "asked": asked,
-        "came_from": asked.address if asked.is_filtered else "",
         "list": found,
-        "leads": reverse("lead-list"),
-        "words": lead_list.words(),
+        "columns": columns,
+        "rows": [painter.row(row) for row in found.rows],
         "count": next(view.count for view in views if view.is_current),
         "chips": lead_list.chips(asked, sources),
         "views": views,
@@ -554,18 +556,14 @@ def phone_cell(request: HttpRequest, contact_id: UUID) -> HttpResponse:
             refusal = " ".join(sentence for sentences in refused.details.values() for sentence in sentences)
             refusal = refusal or str(refused)
     [row] = lead_list.rows_of([contact.pk], me=me.pk, now=now)
-    editing = refusal or (request.method == "GET" and "mostra" not in request.GET)
+    if not refusal and (request.method == "POST" or "mostra" in request.GET):
+        return HttpResponse(lead_rows.phone_cell(Painter([]), row))
     context = {
         "contact": contact,
-        "row": row,
-        "leads": reverse("lead-list"),
-        "words": lead_list.words(),
-        "now": now,
         "typed": request.POST.get("value", row.number_typed),
         "refusal": refusal,
     }
-    part = "_phone_edit.html" if editing else "_phone_cell.html"
-    return render(request, f"workspace/leads/{part}", context, status=422 if refusal else 200)
+    return render(request, "workspace/leads/_phone_edit.html", context, status=422 if refusal else 200)
 
 
 def _save_field(request: HttpRequest, contact: Contact, name: str, typed: str) -> None:

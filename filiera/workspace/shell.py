@@ -7,8 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from filiera.identity.models import Brand, User
@@ -242,6 +245,12 @@ class Shell:
         return availability_of(agent) if agent else None
 
     @property
+    def keys_dialog(self) -> SafeString:
+        """Return the list of shortcuts, which is the same for all who may do the same."""
+        pages = tuple((item.key, item.page) for group in self.menu for item in group)
+        return _keys_dialog(get_language() or "", pages, self.may_create, self)
+
+    @property
     def key_list(self) -> list[KeyGroup]:
         enter, esc, ctrl = _("Invio"), "Esc", "Ctrl"
         return [
@@ -296,6 +305,18 @@ class Shell:
                 ),
             ),
         ]
+
+
+_dialogs: dict[tuple[str, tuple[tuple[str, str], ...], bool], SafeString] = {}
+
+
+def _keys_dialog(
+    language: str, pages: tuple[tuple[str, str], ...], may_create: bool, shell: Shell
+) -> SafeString:
+    key = (language, pages, may_create)
+    if key not in _dialogs:
+        _dialogs[key] = render_to_string("workspace/_keys.html", {"groups": shell.key_list})
+    return _dialogs[key]
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
