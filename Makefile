@@ -1,6 +1,6 @@
 # Everything runs from a checkout with Python 3.11 or newer, git and make; `bootstrap.py` fetches the rest into .venv.
 # No name here is a file.
-.PHONY: demo up test check audit walls bench faults screenshots format lock messages ready ready-dev
+.PHONY: demo up test check audit walls bench faults merges screenshots format lock messages ready ready-dev
 
 PYTHON ?= python3
 FILIERA := .venv/bin/filiera
@@ -36,6 +36,9 @@ bench: ready-dev  ## the figures of docs/bench.md on this machine; ONLY=Q-1,Q-2 
 
 faults: ready-dev  ## kills, outages and crowds of docs/faults.md; ONLY=Q-20 narrows it
 	.venv/bin/python -m faults $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+merges: ready-dev  ## merge and take back a thousand random graphs of people, table by table; N=100 for fewer
+	FILIERA_GRAPHS=$(or $(N),1000) .venv/bin/python -m pytest tests/contacts/test_merge_graphs.py $(ARGS)
 
 screenshots: ready-dev  ## take the pictures of README.md anew, from the running demo
 	.venv/bin/python scripts/screenshots.py

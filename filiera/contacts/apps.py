@@ -8,5 +8,7 @@ class ContactsConfig(AppConfig):
     def ready(self) -> None:
         """Say what this room and those below it hold about a person."""
         from filiera.contacts import holdings
+        from filiera.contacts.merging import contacts as merging
 
         holdings.register()
+        merging.register()

@@ -50,7 +50,7 @@ def recognise(incoming: "list[IncomingLead]", *, now: datetime) -> "Recognition"
     written with their owner.
 
     Runs at most eleven statements with `write`, whatever the size of the batch. Two batches that carry the same new
-    number or address take turns at `_take_turns`, so together they make one person (CON-13).
+    number or address take turns at `take_turns`, so together they make one person (CON-13).
     """
     return Recognition(incoming, now)
 
@@ -91,7 +91,7 @@ class Recognition:
         addresses = {key for key in self.emails if key}
         if not numbers and not addresses:
             return
-        _take_turns(self.brand_id, numbers | addresses)
+        take_turns(self.brand_id, numbers | addresses)
         found = _known(numbers, addresses)
         if not found:
             return
@@ -246,7 +246,7 @@ class Recognition:
         consents.keep([lead for lead, _person in kept], [person for _lead, person in kept], now=self.now)
 
 
-def _take_turns(brand_id: UUID, keys: Iterable[str]) -> None:
+def take_turns(brand_id: UUID, keys: Iterable[str]) -> None:
     """Wait until no other transaction is making people with one of these numbers or addresses.
 
     Locks of the transaction, taken in one order; what the other one made is visible to the next statement.
@@ -267,6 +267,8 @@ def _take_turns(brand_id: UUID, keys: Iterable[str]) -> None:
 def _known(numbers: set[str], addresses: set[str]) -> list[tuple[str, UUID]]:
     """Return (E.164 number or address, contact id) of what this brand knows; the oldest person of an address.
 
+    An address that only somebody merged had names the survivor.
+
     One look into the index for each key, whatever the planner believes about a brand that is growing fast: hence
     the lateral joins with a limit, which it cannot turn into a scan of the brand.
     """
@@ -284,9 +286,9 @@ def _known(numbers: set[str], addresses: set[str]) -> list[tuple[str, UUID]]:
             select wanted, found.id
             from jsonb_array_elements_text(%s::jsonb) as wanted
             cross join lateral (
-                select id from contacts_contact
-                where email_norm = wanted and deleted_at is null
-                order by created_at, id limit 1
+                select coalesce(merged_into_id, id) as id from contacts_contact
+                where email_norm = wanted and (deleted_at is null or merged_into_id is not null)
+                order by merged_into_id is not null, created_at, contacts_contact.id limit 1
             ) found
             """,
             [_json(list(numbers)), _json(list(addresses))],
@@ -497,7 +499,7 @@ def restore_contacts(*, contact_ids: Sequence[UUID], now: datetime, user_id: UUI
     Contact.objects.filter(id__in=[contact.id for contact in found]).update(deleted_at=None, updated_at=now)
     numbers = ContactPhone.objects.filter(contact__in=found, is_active=True, is_valid=True).order_by("id")
     for number in numbers:
-        _take_turns(number.brand_id, [number.phone_e164])
+        take_turns(number.brand_id, [number.phone_e164])
         number.is_match_key = not _somebody_has(number.phone_e164)
         number.save(update_fields=["is_match_key"])
     _record_all("contact.restored", found, now, user_id)
@@ -547,7 +549,7 @@ def _change_main_number(contact: Contact, typed: str, default_country: str, now:
 
 def _own_number(contact: Contact, phone: NormalisedPhone, *, is_primary: bool, now: datetime) -> ContactPhone:
     """Write a number to a person; it recognises them unless it recognises somebody else (people share numbers)."""
-    _take_turns(contact.brand_id, [phone.e164])
+    take_turns(contact.brand_id, [phone.e164])
     number, _created = ContactPhone.objects.update_or_create(
         contact_id=contact.id,
         country_code=phone.country_code,

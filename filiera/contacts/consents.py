@@ -135,15 +135,17 @@ def permissions_of(contact: Contact, *, blocks: Sequence[Block] | None = None) -
 
 
 def keys_of(contact_ids: Iterable[UUID]) -> set[str]:
-    """Return the numbers and addresses of these people, as the list of suppressions names them."""
+    """Return the numbers and addresses of these people and of whoever was merged into them, for the suppressions."""
     ids = bulk.uuids(contact_ids)
     with connection.cursor() as cursor:
         cursor.execute(
             """
             select phone_e164 from contacts_contactphone where contact_id = any(%s::uuid[]) and phone_e164 <> ''
             union select email_norm from contacts_contact where id = any(%s::uuid[]) and email_norm is not null
+            union select email_norm from contacts_contact
+                  where merged_into_id = any(%s::uuid[]) and email_norm is not null
             """,
-            [ids, ids],
+            [ids, ids, ids],
         )
         return {row[0] for row in cursor.fetchall()}
 

@@ -34,6 +34,13 @@ def register() -> None:
             hidden=("contact_id", "other_id"),  # the other one is somebody else
         ),
         Holding(
+            "contacts_merge",
+            _("Unioni con altre schede"),
+            "(row.survivor_id = any(%(people)s::uuid[]) or row.merged_ids && %(people)s::uuid[])",
+            erased={"manifest": Texts.OBJECT, "kept": "'[]'::jsonb"},
+            hidden=("manifest", "kept"),
+        ),
+        Holding(
             "contacts_consent",
             _("Consensi e revoche, con la prova"),
             THEIRS,

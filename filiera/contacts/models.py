@@ -1,5 +1,6 @@
 """People, and how to reach them."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -90,6 +91,11 @@ class Contact(BrandRow):
                 condition=models.Q(restricted_at__isnull=False),
             ),
             models.Index(
+                fields=["brand_id", "merged_into"],
+                name="contact_merged_into",
+                condition=models.Q(merged_into__isnull=False),
+            ),
+            models.Index(
                 fields=["brand_id", "name_key"],
                 name="contact_by_name",
                 opclasses=["uuid_ops", "varchar_pattern_ops"],
@@ -174,6 +180,7 @@ class DuplicateSuggestion(BrandRow):
         constraints = [
             models.UniqueConstraint(fields=["brand_id", "contact", "other"], name="suggestion_once")
         ]
+        indexes = [models.Index(fields=["brand_id", "other"], name="suggestion_by_other")]
 
 
 class Consent(BrandRow):
@@ -274,6 +281,33 @@ class Erasure(BrandRow):
 
     class Meta:
         indexes = [models.Index(fields=["brand_id", "contact", "-at"], name="erasure_by_contact")]
+
+
+class Merge(BrandRow):
+    """People who became one: who lives on, who did it, and what it takes to undo it (CON-43).
+
+    `manifest` holds rows as they were, so it is emptied when its term is over, when it was undone, or when one of them
+    is erased. `kept` says what an undo left as somebody had edited it since, without values.
+    """
+
+    survivor = BrandForeignKey(Contact)
+    merged_ids = ArrayField(models.UUIDField(), default=list)
+    at = models.DateTimeField()
+    by_user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    manifest = models.JSONField(default=dict)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    kept = models.JSONField(default=list)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["brand_id", "survivor", "-at"], name="merge_by_survivor"),
+            models.Index(fields=["brand_id", "-at", "-id"], name="merge_latest"),
+        ]
 
 
 class RetentionPolicy(BrandRow):

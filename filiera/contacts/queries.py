@@ -1,6 +1,6 @@
 """Reads of people: the door to one, and finding them by what somebody types."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from django.db import connection
@@ -60,6 +60,12 @@ def the_one(text: str) -> Contact:
 def survivor_of(contact_id: UUID) -> UUID | None:
     """Return whom a merged person lives on in, or None: old addresses lead there for ever (CON-43)."""
     return Contact.objects.filter(id=contact_id).values_list("merged_into_id", flat=True).first()
+
+
+def survivors_of(contact_ids: Iterable[UUID]) -> dict[UUID, UUID]:
+    """Return whom the merged ones among these people live on in."""
+    merged = Contact.objects.filter(id__in=list(contact_ids), merged_into__isnull=False)
+    return {one: survivor for one, survivor in merged.values_list("id", "merged_into_id") if survivor}
 
 
 def phones_of(contact_ids: Sequence[UUID]) -> dict[UUID, list[ContactPhone]]:

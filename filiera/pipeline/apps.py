@@ -9,8 +9,9 @@ class PipelineConfig(AppConfig):
         """Tell this room's part of every person's thread, and what became of each request that came in."""
         from filiera.capture import queries as intake
         from filiera.contacts import timeline as threads
-        from filiera.pipeline import holdings, queries, timeline
+        from filiera.pipeline import holdings, merging, queries, timeline
 
         threads.register("pipeline", timeline.read)
         holdings.register()
+        merging.register()
         intake.find_lead_events_with(queries.first_event_of)

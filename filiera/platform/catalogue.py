@@ -20,6 +20,7 @@ NOT_AUDITED = {
     "capture_ratelimitbucket": "a counter of the intake",
     "contacts_consent": "is itself evidence, which is only ever added to",
     "contacts_erasure": "is itself the record of an erasure",
+    "contacts_merge": "is itself the record of a merge; the rows that it changes are recorded",
     "contacts_suppression": "is itself evidence, which is only ever added to",
     "django_content_type": "of Django, written by migrations",
     "django_migrations": "of Django, written by migrations",

@@ -12,9 +12,10 @@ class RoutingConfig(AppConfig):
         from filiera.contacts import timeline as threads
         from filiera.identity import leaving
         from filiera.pipeline import commands as pipeline
-        from filiera.routing import areas, gate, holdings, timeline
+        from filiera.routing import areas, gate, holdings, merging, timeline
 
         holdings.register()
+        merging.register()
         leaving.also(holdings.forget_colleague)
         threads.register("routing", timeline.read)
         pipeline.before_a_call("routing", gate.demand_opening)

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from filiera.contacts import queries as contacts
 from filiera.contacts.commands import ContactMissing
 from filiera.contacts.models import Contact
 from filiera.pipeline import moves, rules
@@ -138,7 +139,9 @@ def record_calls(calls: Sequence[AnsweredCall], *, now: datetime) -> None:
     calls = [call for call in calls if call.contact_id in people and call.cause not in written]
     if not calls:
         return
-    rows = Deal.objects.select_for_update(no_key=True).filter(contact_id__in=people)
+    rows = Deal.objects.select_for_update(no_key=True).filter(
+        contact_id__in={person.id for person in people.values()}
+    )
     deals_there = list(
         rows.filter(
             Q(status=Deal.Status.OPEN) | Q(id__in=[call.deal_id for call in calls if call.deal_id])
@@ -148,7 +151,7 @@ def record_calls(calls: Sequence[AnsweredCall], *, now: datetime) -> None:
     open_deals = {deal.contact_id: deal for deal in deals_there if deal.status == Deal.Status.OPEN}
     done = []
     for call in calls:
-        deal = by_id.get(call.deal_id) if call.deal_id else open_deals.get(call.contact_id)
+        deal = by_id.get(call.deal_id) if call.deal_id else open_deals.get(people[call.contact_id].id)
         if call.deal_id and deal is None:
             continue
         done.append((call, people[call.contact_id], deal))
@@ -239,6 +242,16 @@ def _move_after_calls(people: Sequence[Contact], open_deals: Mapping[UUID, Deal]
 
 
 def _locked_people(ids: set[UUID]) -> dict[UUID, Contact]:
+    """Return these people, locked, by the ids they were asked by: who was merged is who they live on in."""
+    found = _living(ids)
+    if gone := ids - found.keys():
+        survivors = contacts.survivors_of(gone)
+        found |= _living(set(survivors.values()) - found.keys())
+        found |= {one: found[survivor] for one, survivor in survivors.items() if survivor in found}
+    return found
+
+
+def _living(ids: set[UUID]) -> dict[UUID, Contact]:
     rows = Contact.objects.select_for_update(no_key=True).filter(id__in=ids, deleted_at=None)
     return {person.id: person for person in rows.order_by("id")}
 
