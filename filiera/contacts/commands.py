@@ -60,8 +60,12 @@ class Recognition:
 
     `people` are the persons of the leads, in the same order. One met twice in the batch is the same object. `was_known`
     says whether they were here before the batch, `dial_e164` is their number. What a known person lacks is filled in;
-    nothing they have is overwritten.
+    nothing they have is overwritten. An import (`importing.arrivals`) has rules of its own for what it changes, and the
+    same ones for who is who.
     """
+
+    writes = True  # a trial locks nobody
+    filled_columns: tuple[str, ...]
 
     def __init__(self, incoming: "list[IncomingLead]", now: datetime) -> None:
         self.brand_id = brand_scope.current()
@@ -87,20 +91,20 @@ class Recognition:
         ]
 
     def _find_known(self) -> None:
-        numbers = {phone.e164 for phone in self.numbers if phone.is_valid}
+        numbers = {phone.e164 for phone in self.numbers if phone.is_valid} | self._further_numbers()
         addresses = {key for key in self.emails if key}
         if not numbers and not addresses:
             return
-        take_turns(self.brand_id, numbers | addresses)
+        if self.writes:
+            take_turns(self.brand_id, numbers | addresses)
         found = _known(numbers, addresses)
         if not found:
             return
         # Locked in one order, so that two batches or a person's click wait for each other instead of deadlocking.
+        people = Contact.objects.filter(id__in={contact_id for _, contact_id in found}).order_by("id")
         contacts = {
             contact.id: contact
-            for contact in Contact.objects.filter(id__in={contact_id for _, contact_id in found})
-            .select_for_update(no_key=True)
-            .order_by("id")
+            for contact in (people.select_for_update(no_key=True) if self.writes else people)
         }
         for key, contact_id in found:
             contact = contacts.get(contact_id)
@@ -111,9 +115,17 @@ class Recognition:
             if phone.is_primary and phone.is_valid:
                 contacts[phone.contact_id].dial_e164 = phone.phone_e164
 
-    def _person(self, lead: "IncomingLead", phone: NormalisedPhone, email: str | None) -> Contact:
+    def _further_numbers(self) -> set[str]:
+        """Return numbers that recognise nobody here and may recognise somebody else."""
+        return set()
+
+    def _matches(self, phone: NormalisedPhone, email: str | None) -> tuple[Contact | None, Contact | None]:
+        """Return who has this number, and who this address."""
         by_phone = self.by_phone.get(phone.e164) if phone.is_valid else None
-        by_email = self.by_email.get(email) if email else None
+        return by_phone, self.by_email.get(email) if email else None
+
+    def _person(self, lead: "IncomingLead", phone: NormalisedPhone, email: str | None) -> Contact:
+        by_phone, by_email = self._matches(phone, email)
         person = by_phone or by_email
         if person is None:
             person = self._new_person(lead, email)
@@ -123,7 +135,7 @@ class Recognition:
             first, second = sorted((by_phone.id, by_email.id))
             self.suggestions[first, second] = None
         if phone.is_valid:
-            self.by_phone[phone.e164] = person
+            self.by_phone.setdefault(phone.e164, person)
         if email:
             self.by_email.setdefault(email, person)
         if lead.phone.strip():
@@ -205,6 +217,7 @@ class Recognition:
 
     def _keep_number(self, contact: Contact, phone: NormalisedPhone) -> None:
         kept = _PhoneRow.of(contact, phone)
+        kept.recognises = phone.is_valid and self.by_phone.get(phone.e164, contact) is contact
         known = self.numbers_of.setdefault(contact.id, set())
         if kept.key in known:
             return
@@ -231,7 +244,7 @@ class Recognition:
             if row.is_primary and not row.phone.is_valid and row.contact.id in self.demoted:
                 row.is_primary = False
         _insert_phones(self.brand_id, [row for row in self.new_phones if row.contact.id not in but], self.now)
-        bulk.update(Contact, _FILLED_COLUMNS, list(self.filled.values()))
+        bulk.update(Contact, self.filled_columns, list(self.filled.values()))
         bulk.insert(
             DuplicateSuggestion,
             ("id", "brand_id", "contact_id", "other_id", "reason", "created_at"),
@@ -342,6 +355,7 @@ _FILLED_COLUMNS = (
     "external_ids",
     "updated_at",
 )
+Recognition.filled_columns = _FILLED_COLUMNS
 
 
 @dataclass(slots=True)
@@ -350,6 +364,7 @@ class _PhoneRow:
     phone: NormalisedPhone
     kept_digits: str
     is_primary: bool = False
+    recognises: bool = False
 
     @classmethod
     def of(cls, contact: Contact, phone: NormalisedPhone) -> "_PhoneRow":
@@ -379,7 +394,7 @@ def _insert_phones(brand_id: UUID, rows: Sequence[_PhoneRow], now: datetime) -> 
                 row.phone.assumed_country,
                 row.phone.e164,
                 row.phone.is_valid,
-                row.phone.is_valid,
+                row.recognises,
                 row.is_primary,
                 True,
                 now,

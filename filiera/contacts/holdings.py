@@ -49,6 +49,19 @@ def register() -> None:
             erased={"text": "", "form_url": "", "ip_address": "", "user_agent": ""},  # by its own function
         ),
         Holding(
+            "contacts_importedcontact",
+            _("Che cosa ne ha detto un file importato"),
+            THEIRS,
+            erased={"before": Texts.OBJECT, "after": Texts.OBJECT, "numbers": "'[]'::jsonb"},
+            plain=("undo", "kept"),
+        ),
+        Holding(
+            "contacts_importfault",
+            _("Righe di file importati da correggere"),
+            "row.cells::text ~* %(pattern)s",
+            is_removed=True,
+        ),
+        Holding(
             "identity_outgoingemail",
             _("E-mail mandate"),
             "lower(row.to_address) = any(%(emails)s::text[])",
@@ -76,6 +89,8 @@ def register() -> None:
         ),
     )
     holdings.about_nobody(
+        contacts_importrun="a file: how it is read and what came of it; people are in its rows",
+        contacts_importpiece="a file that waits for days; values that stand in it are found by looking for them",
         contacts_retentionpolicy="rules of the brand",
         contacts_suppression="keyed hashes: kept so that nobody comes back",
         identity_apikey="keys of programs",

@@ -333,3 +333,119 @@ class RetentionPolicy(BrandRow):
             models.CheckConstraint(condition=models.Q(months__range=(1, 240)), name="retention_is_sane"),
             models.CheckConstraint(condition=~models.Q(reason=""), name="retention_has_a_reason"),
         ]
+
+
+class ImportRun(BrandRow):
+    """A file of people that somebody brings in: what it says about them, how far it has come, and what it did.
+
+    `cursor` counts the rows of the file that this pass is done with; it moves in the transaction that wrote them.
+    """
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("Da preparare")
+        CHECKING = "checking", _("In prova")
+        CHECKED = "checked", _("Provata")
+        RUNNING = "running", _("In corso")
+        DONE = "done", _("Finita")
+        STOPPED = "stopped", _("Fermata")
+        UNDOING = "undoing", _("In annullamento")
+        UNDONE = "undone", _("Annullata")
+
+    status = models.CharField(max_length=8, choices=Status, default=Status.DRAFT)
+    file_name = models.CharField(max_length=255)
+    file_kind = models.CharField(max_length=4)
+    file_size = models.BigIntegerField()
+    file_hash = models.CharField(max_length=64)
+    options = models.JSONField(default=dict)
+    headers = models.JSONField(default=list)
+    # Names a set of titles: the next file with the same ones is read in the same way.
+    headers_key = models.CharField(max_length=64, default="", db_default="")
+    mapping = models.JSONField(default=dict)
+    rules = models.JSONField(default=dict)
+    origin = models.JSONField(default=dict)
+    cursor = models.IntegerField(default=0)
+    rows_total = models.IntegerField(null=True)
+    counts = models.JSONField(default=dict)
+    undo_counts = models.JSONField(default=dict)
+    trouble = models.TextField(default="", db_default="")
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    undone_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField()
+    # The last sign of life of the job that works on it.
+    moved_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    undone_at = models.DateTimeField(null=True)
+
+    AT_WORK = (Status.CHECKING, Status.RUNNING, Status.UNDOING)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["brand_id", "-created_at"], name="import_latest"),
+            models.Index(fields=["brand_id", "headers_key", "-created_at"], name="import_by_headers"),
+        ]
+
+
+class ImportPiece(BrandRow):
+    """A part of a file that waits to be brought in, whole lines as they came. Gone when the import has ended."""
+
+    run = BrandForeignKey(ImportRun, on_delete=models.CASCADE)
+    number = models.IntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "run", "number"], name="import_piece_once")
+        ]
+
+
+class ImportFault(BrandRow):
+    """What is wrong with a row of a file. `is_grave` ones keep the row out; `cells` is the row as it came."""
+
+    run = BrandForeignKey(ImportRun, on_delete=models.CASCADE)
+    row_number = models.IntegerField()
+    field = models.CharField(max_length=30, default="", blank=True)
+    code = models.CharField(max_length=30)
+    told = models.JSONField(default=dict)
+    cells = models.JSONField(null=True)
+    is_grave = models.BooleanField(default=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["brand_id", "run", "row_number", "id"], name="import_fault_by_row")]
+
+
+class ImportedContact(BrandRow):
+    """What an import did to a person: made them, or changed these fields from `before` to `after`. Kept 30 days."""
+
+    class Undo(models.TextChoices):
+        NOT = "", _("non annullato")
+        DONE = "done", _("annullato")
+        EDITED = "edited", _("modificato dopo")
+        IN_USE = "in_use", _("ci si è già lavorato")
+        GONE = "gone", _("cancellato o unito a un altro")
+
+    run = BrandForeignKey(ImportRun, on_delete=models.CASCADE)
+    contact = BrandForeignKey(Contact, on_delete=models.CASCADE)
+    row_number = models.IntegerField()
+    was_created = models.BooleanField()
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    # The numbers that it added, as [country, digits].
+    numbers = models.JSONField(default=list)
+    at = models.DateTimeField()
+    undo = models.CharField(max_length=6, choices=Undo, default="", db_default="", blank=True)
+    # Fields that were changed since and stay as they are.
+    kept = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "run", "contact"], name="imported_once"),
+        ]
+        indexes = [
+            models.Index(fields=["brand_id", "contact", "-at"], name="imported_by_contact"),
+            models.Index(fields=["brand_id", "run", "undo", "row_number"], name="imported_by_undo"),
+        ]

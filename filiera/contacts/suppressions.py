@@ -55,6 +55,25 @@ def suppressed(keys: Collection[str]) -> set[str]:
         return {by_hash[digest] for (digest,) in cursor.fetchall()}
 
 
+def with_reason(keys: Collection[str], reason: str) -> set[str]:
+    """Return which of these numbers and addresses are suppressed for this reason, with one statement."""
+    if not keys:
+        return set()
+    by_hash = {hash_of(key): key for key in keys}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select wanted->>1 from jsonb_array_elements(%s::jsonb) as wanted
+            cross join lateral (
+                select from contacts_suppression
+                where kind = wanted->>0 and hash = wanted->>1 and reason = %s limit 1
+            ) found
+            """,
+            [orjson.dumps([(_kind(key), digest) for digest, key in by_hash.items()]).decode(), reason],
+        )
+        return {by_hash[digest] for (digest,) in cursor.fetchall()}
+
+
 def blocks_of(keys: Collection[str]) -> list[tuple[str, Block]]:
     """Return the blocks of these numbers and addresses, as (key, block)."""
     by_hash = {hash_of(key): key for key in keys}

@@ -9,9 +9,11 @@ class PipelineConfig(AppConfig):
         """Tell this room's part of every person's thread, and what became of each request that came in."""
         from filiera.capture import queries as intake
         from filiera.contacts import timeline as threads
+        from filiera.contacts.importing import undoing
         from filiera.pipeline import holdings, merging, queries, timeline
 
         threads.register("pipeline", timeline.read)
         holdings.register()
         merging.register()
+        undoing.keep_when_in_use("pipeline", queries.worked_with)
         intake.find_lead_events_with(queries.first_event_of)

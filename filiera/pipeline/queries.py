@@ -293,6 +293,21 @@ def current_deals(contact_ids: Sequence[UUID]) -> dict[UUID, Deal]:
     return deals
 
 
+def worked_with(contact_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these people have a lead event, a deal or an activity."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select wanted.id from unnest(%s::uuid[]) wanted(id)
+            where exists (select from pipeline_leadevent where contact_id = wanted.id)
+               or exists (select from pipeline_deal where contact_id = wanted.id)
+               or exists (select from pipeline_activity where contact_id = wanted.id)
+            """,
+            [list(contact_ids)],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
 def next_activities(contact_ids: Sequence[UUID]) -> dict[UUID, Activity]:
     """Return what is to be done next about each of these people: the planned activity that is due first."""
     rows = Activity.objects.filter(contact_id__in=contact_ids, status=Activity.Status.PLANNED)

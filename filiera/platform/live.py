@@ -4,7 +4,7 @@ from django.db import connection
 
 from filiera.platform import brand_scope
 
-TOPICS = ("leads", "calls", "agents", "inbound", "board", "notifications")
+TOPICS = ("leads", "calls", "agents", "inbound", "board", "notifications", "imports")
 CHANNEL = "filiera_live"
 
 

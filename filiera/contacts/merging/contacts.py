@@ -33,6 +33,7 @@ def register() -> None:
     say("contacts_contact", "merged_into_id", Fate.MOVES)
     say("contacts_erasure", "contact_id", Fate.MOVES)
     say("contacts_merge", "survivor_id", Fate.STAYS, "the record of an earlier merge, undone after this one")
+    say("contacts_importedcontact", "contact_id", Fate.STAYS, "what a file said of whom, and once per file")
     soft = references.soft
     soft("platform_event", "subject_id", "what happened, to whom it happened")
     soft("identity_notification", "subject_id", "a link, and old links lead to the survivor")
