@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from filiera.platform import jobs
 from filiera.routing import areas, hooks, placing
+from filiera.routing.line import Bell
 
 LINGER_S: Final = 5.0
 """How long a brand's thread stays without work: the next lead finds connections that are open."""
@@ -23,7 +24,7 @@ class CallDesk:
     """Places the calls of brands, each in a thread of its own that lives as long as there is something to do."""
 
     def __init__(self) -> None:
-        self._bells: dict[UUID, placing.Bell] = {}
+        self._bells: dict[UUID, Bell] = {}
         self._threads: dict[UUID, threading.Thread] = {}
         self._lock = threading.Lock()
 
@@ -33,7 +34,7 @@ class CallDesk:
             with self._lock:
                 bell = self._bells.get(brand_id)
                 if bell is None:
-                    bell = self._bells[brand_id] = placing.Bell()
+                    bell = self._bells[brand_id] = Bell()
                     name = f"calls {brand_id}"
                     thread = threading.Thread(target=self._work, args=(brand_id, bell), name=name)
                     self._threads[brand_id] = thread
@@ -49,7 +50,7 @@ class CallDesk:
         for thread in threads:
             thread.join()
 
-    def _work(self, brand_id: UUID, bell: placing.Bell) -> None:
+    def _work(self, brand_id: UUID, bell: Bell) -> None:
         while self._is_wanted(brand_id, bell):
             try:
                 with jobs.own_connection():
@@ -59,7 +60,7 @@ class CallDesk:
             except Exception:
                 log.exception("placing the calls of %s", brand_id)
 
-    def _is_wanted(self, brand_id: UUID, bell: placing.Bell) -> bool:
+    def _is_wanted(self, brand_id: UUID, bell: Bell) -> bool:
         """Tell whether somebody rang since the rows were last looked at; when nobody did, this thread is over."""
         with self._lock:
             if bell.heard() and not bell.is_over:

@@ -11,22 +11,15 @@ that was stored and perhaps never sent counts as unknown.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import httpx
-import orjson
 from django.conf import settings
-from django.db import connection as database
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -34,15 +27,12 @@ from django.utils.translation import gettext_noop
 from filiera.contacts.models import Contact
 from filiera.identity import vault
 from filiera.identity.models import Brand
-from filiera.platform import brand_scope, bulk, circuit, http, limiter, live
-from filiera.platform.ids import new_id
+from filiera.platform import brand_scope, circuit, limiter
 from filiera.platform.models import EndpointHealth
-from filiera.routing import areas, codes, errands, gate, outcomes, rules, settling, team, tracking
+from filiera.routing import areas, attempts, codes, errands, gate, outcomes, settling, tracking
 from filiera.routing.cloudtalk import (
     BULK_LIMIT,
-    READ_TIMEOUT_S,
     Account,
-    CloudTalk,
     ContactAdded,
     ContactRefused,
     KeyRefused,
@@ -50,9 +40,7 @@ from filiera.routing.cloudtalk import (
     RateLimited,
     TooManyRequests,
 )
-from filiera.routing.commands import turn
 from filiera.routing.commands.agents import take_agents_list
-from filiera.routing.commands.assignment import Subject, record_choices
 from filiera.routing.errands import (
     AddContacts,
     Call,
@@ -63,22 +51,18 @@ from filiera.routing.errands import (
     ReadDetail,
     Trouble,
 )
+from filiera.routing.line import Bell, Line
 from filiera.routing.models import (
     CallAttempt,
     Connection,
-    Decision,
     Process,
     ProviderContact,
-    RoutingState,
 )
-from filiera.routing.rules import Ask, Candidate, Rule
 
 MOST_UNDER_WAY: Final = 200
 TOGETHER_S: Final = 0.04  # at least from one look at the rows to the next: what comes meanwhile goes together
 LOOK_EVERY_S: Final = 0.25  # how often new work is looked for while answers are awaited and nobody woke us
 LEASE: Final = timedelta(seconds=20)
-# Longer than any request takes: whoever holds a claimed process that long is dead.
-CLAIM_LEASE: Final = timedelta(seconds=READ_TIMEOUT_S + 25)
 POLL_EVERY_S: Final = 10
 TROUBLE_WAIT: Final = timedelta(seconds=10)
 PROBE_WAIT: Final = timedelta(seconds=2)
@@ -90,38 +74,7 @@ CONTACT_PATIENCE: Final = timedelta(minutes=30)
 NO_CONNECTION: Final = gettext_noop("Nessun centralino è collegato")
 DRY_RUN: Final = gettext_noop("Prova a vuoto: le chiamate sono spente")
 
-T = TypeVar("T")
-
 log = areas.logger("lead-to-call:calls")
-
-
-class Bell:
-    """Calls a placing that runs in another thread to the rows, and ends it."""
-
-    def __init__(self) -> None:
-        self.is_over = False
-        self._is_rung = False
-        self._line: _Line | None = None
-
-    def ring(self) -> None:
-        """Let the rows be looked at soon."""
-        self._is_rung = True
-        if (line := self._line) is not None:
-            line.nudge()
-
-    def end(self) -> None:
-        """Let nothing more begin; what is under way is waited for."""
-        self.is_over = True
-        self.ring()
-
-    def heard(self) -> bool:
-        """Tell whether it rang since the last time. Asked before a look, which then answers it."""
-        was_rung, self._is_rung = self._is_rung, False
-        return was_rung
-
-    def nudges(self, line: _Line | None) -> None:
-        """Nudge this line from now on."""
-        self._line = line
 
 
 def place_calls(brand_id: UUID, *, bell: Bell | None = None, linger_s: float = 0.0) -> None:
@@ -153,7 +106,7 @@ def sync_agents(brand_id: UUID) -> None:
         raise RuntimeError("the provider cannot be asked now")
 
     errand = ListAgents(now)
-    with _Line(account) as line:
+    with Line(account, most=MOST_UNDER_WAY) as line:
         line.start(errand)
         line.finished(timeout_s=None)
     if isinstance(errand.result, Exception):
@@ -174,7 +127,7 @@ def _run(brand_id: UUID, bell: Bell, linger_s: float) -> None:
             _fail_all(connection.disabled_reason or NO_CONNECTION, now=timezone.now())
             return
         zone = ZoneInfo(Brand.objects.values_list("timezone", flat=True).get(id=brand_id))
-    with _Line(account) as line:
+    with Line(account, most=MOST_UNDER_WAY) as line:
         _Placing(connection, zone, line, bell).run(linger_s)
 
 
@@ -225,71 +178,10 @@ def _fail_all(message: str, *, now: datetime) -> None:
             calls.fail(process, codes.CALL_FAILED, message)
 
 
-class _Line:
-    """The requests under way, in an event loop of their own thread: they go on while rows are read and written."""
-
-    def __init__(self, account: Account) -> None:
-        self._account = account
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
-        self._done: SimpleQueue[tuple[Errand, BaseException | None] | None] = SimpleQueue()
-        self.under_way: list[Errand] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._http = self._wait(self._open())
-        self._client = CloudTalk(self._http, self._account)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._wait(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def start(self, errand: Errand) -> None:
-        """Send a request now; its errand comes back through `finished`."""
-        self.under_way.append(errand)
-        future = asyncio.run_coroutine_threadsafe(errand.run(self._client), self._loop)
-        future.add_done_callback(lambda done: self._done.put((errand, done.exception())))
-
-    def nudge(self) -> None:
-        """Let `finished` return, also with nothing."""
-        self._done.put(None)
-
-    def finished(self, *, timeout_s: float | None) -> list[Errand]:
-        """Return what came back, waiting at most `timeout_s` for the first. Raises what a request should not."""
-        back = []
-        with contextlib.suppress(Empty):
-            back.append(self._done.get(timeout=timeout_s))
-            while True:
-                back.append(self._done.get_nowait())
-        errands = []
-        for errand, fault in filter(None, back):
-            self.under_way.remove(errand)
-            if fault is not None:
-                raise fault
-            errands.append(errand)
-        return errands
-
-    async def _open(self) -> httpx.AsyncClient:
-        return http.client(read_timeout_s=READ_TIMEOUT_S, max_connections=MOST_UNDER_WAY)
-
-    async def _close(self) -> None:
-        mine = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in mine:
-            task.cancel()
-        await asyncio.gather(*mine, return_exceptions=True)
-        await self._http.aclose()
-
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-
 class _Placing:
     """One run for one brand: what is held back, and the line on which its requests are."""
 
-    def __init__(self, connection: Connection, zone: ZoneInfo, line: _Line, bell: Bell) -> None:
+    def __init__(self, connection: Connection, zone: ZoneInfo, line: Line, bell: Bell) -> None:
         self.brand_id, self.connection, self.zone, self.line = connection.brand_id, connection, zone, line
         self.bell = bell
         self.lease_until = timezone.now() + LEASE
@@ -440,7 +332,7 @@ class _Placing:
                         calls.fail(process, codes.NOT_ALLOWED, stopped[process.id])
             claimed = [process for process in claimed if process.id not in stopped]
         Process.objects.filter(id__in=[process.id for process in claimed]).update(
-            state=Process.State.CALLING, due_at=now + CLAIM_LEASE
+            state=Process.State.CALLING, due_at=now + attempts.CLAIM_LEASE
         )
         return claimed
 
@@ -485,12 +377,14 @@ class _Placing:
         self._give_back([process.id for process in not_now], until)
         makings = self._contact_errands(chained or alone)
         left -= len(chained) + len(makings)
-        calls = self._begin(
+        calls, held = attempts.begin(
             [*ready, *chained],
+            zone=self.zone,
             without_contact={process.id for process in chained},
             list_comes=bool(begun) or self._is_listing(),
             now=now,
         )
+        self.held += held
         self.waiting_for_contact |= {process.id for process in chained or alone}
         self.waiting_for_contact -= {call.process_id for call in calls}
         for call in calls:
@@ -519,51 +413,6 @@ class _Placing:
             Process.objects.filter(id__in=process_ids, state=Process.State.CALLING).update(
                 state=Process.State.WAITING, due_at=until
             )
-
-    # Choosing the agent and storing the attempt
-
-    def _begin(
-        self, ready: Sequence[Process], *, without_contact: Set[UUID], list_comes: bool, now: datetime
-    ) -> list[Call]:
-        """Store an attempt for each process, before anything is sent, and return the requests to make.
-
-        The agent is looked at again: who is not free any more is chosen anew, with a decision of its own. With
-        nobody free the round ends; but the contact is made before, and a list of agents on its way is waited for.
-        """
-        if not ready:
-            return []
-        local = now.astimezone(self.zone)
-        team_now = {candidate.id: candidate for candidate in team.candidates()}
-        rung = _rung(ready)
-        standing: RoutingState | None = None
-        state = rules.State()
-        chosen: list[_Chosen] = []
-        for process in ready:
-            tried, same = rung.get(process.id, (frozenset(), None))
-            ask = Ask(local, frozenset(process.lead.get("skills", ())), tried)
-            agent = team_now.get(same or (str(process.agent_id) if process.round == 0 else ""))
-            choice = None
-            if agent is None or rules.why_not(agent, ask) is not None:
-                if standing is None:
-                    standing = turn.locked(now)
-                    state = turn.read(standing)
-                rule, version = Rule(standing.policy), standing.rule_version
-                choice = rules.decide(ask, team_now.values(), state, rule=rule, version=version)
-                state, agent = choice.state_after, choice.agent
-                if agent is None and process.id in without_contact:
-                    continue
-                if agent is None and list_comes:
-                    self.held.append(process.id)
-                    continue
-            if agent is not None:
-                team_now[agent.id] = replace(agent, live_calls=agent.live_calls + 1)
-            chosen.append(_Chosen(process, agent, choice))
-        live.announce("calls")
-        renewed = _record_renewed(chosen, now=now)
-        if standing is not None and any(one.agent is not None and one.choice is not None for one in chosen):
-            turn.write(standing, state, now=now)
-        _end_without_agent([one for one in chosen if one.agent is None], now=now)
-        return _store_attempts(chosen, renewed, now=now)
 
     # Saving
 
@@ -695,14 +544,6 @@ class _Placing:
         return health is not None and health.state != EndpointHealth.State.CLOSED
 
 
-class _Chosen(NamedTuple):
-    """The agent for a process, or nobody; `choice` when it was made anew, now."""
-
-    process: Process
-    agent: Candidate | None
-    choice: rules.Choice | None
-
-
 @dataclass(slots=True)
 class _Found:
     """What a look at the rows found to ask for; its processes are claimed, its checks leased."""
@@ -728,138 +569,6 @@ def _fitting(requests: int) -> int:
 
 def _contact_step(contact_id: str) -> dict[str, Any]:
     return {"success": True, "contactId": tracking.outward_id(contact_id)}
-
-
-def _rung(processes: Sequence[Process]) -> dict[UUID, tuple[frozenset[str], str | None]]:
-    """Return, per process, the agents tried in its round, and the one who is to be asked again (429, never sent)."""
-    rounds = {process.id: process.round for process in processes}
-    found: dict[UUID, tuple[frozenset[str], str | None]] = {}
-    attempts = CallAttempt.objects.filter(process_id__in=rounds).order_by("requested_at", "id")
-    for process_id, agent_id, round_, code in attempts.values_list(
-        "process_id", "agent_id", "round", "error_code"
-    ):
-        if round_ != rounds[process_id]:
-            continue
-        tried, _same = found.get(process_id, (frozenset(), None))
-        agent = str(agent_id)
-        found[process_id] = (tried, agent) if code in codes.NO_TRY else (tried | {agent}, None)
-    return found
-
-
-def _record_renewed(chosen: Sequence[_Chosen], *, now: datetime) -> dict[UUID, UUID]:
-    """Record the choices that were made anew; returns their decisions by process."""
-    anew = [(one.choice, one.process) for one in chosen if one.choice is not None]
-    if not anew:
-        return {}
-    subjects = [Subject(process.contact_id, process.lead_event_id, process.id) for _choice, process in anew]
-    recorded = record_choices([choice for choice, _process in anew], subjects, now=now)
-    return {
-        process.id: decision_id
-        for (_choice, process), (decision_id, _sequence) in zip(anew, recorded, strict=True)
-    }
-
-
-def _end_without_agent(left: Sequence[_Chosen], *, now: datetime) -> None:
-    with outcomes.Calls(now=now, processes=[one.process for one in left]) as calls:
-        for process, _agent, choice in left:
-            assert choice is not None
-            code = process.error_code if process.attempts else codes.NO_AGENTS_AVAILABLE
-            # Agents who let it ring are no error; another round makes sense only when somebody else is merely busy.
-            may_retry = code != codes.NOT_PICKED_UP or rules.reason_for(choice) == rules.ALL_BUSY
-            calls.end_round(process, code, process.error_message, may_retry=may_retry)
-
-
-def _store_attempts(chosen: Sequence[_Chosen], renewed: Mapping[UUID, UUID], *, now: datetime) -> list[Call]:
-    """Write the attempts; they are committed before their requests leave (ROU-71). Four statements for all."""
-    rung = [(one.process, one.agent) for one in chosen if one.agent is not None]
-    if not rung:
-        return []
-    first = _first_decisions([process for process, _agent in rung if process.id not in renewed])
-    calls, attempts, processes = [], [], []
-    for process, agent in rung:
-        attempt_id = new_id()
-        decision_id = renewed.get(process.id) or first.get((process.lead_event_id, agent.id))
-        attempts.append(
-            (
-                attempt_id,
-                process.brand_id,
-                process.id,
-                decision_id,
-                agent.id,
-                process.number_e164,
-                process.round,
-                now,
-                CallAttempt.State.REQUESTED,
-                "",
-                "",
-                "",
-                now + CLAIM_LEASE,
-            )
-        )
-        steps = process.steps | {
-            "agentDistribution": {
-                "success": True,
-                "selectedAgentId": tracking.outward_id(agent.provider_agent_id),
-                "selectedAgentName": agent.name,
-            }
-        }
-        processes.append({"id": process.id, "agent": agent.id, "steps": steps})
-        calls.append(
-            Call(
-                attempt_id,
-                process.id,
-                agent.provider_agent_id,
-                process.number_e164,
-                stored_at=now.timestamp(),
-            )
-        )
-    with database.cursor() as cursor:
-        cursor.execute(
-            """
-            update routing_process p
-               set state = %s, due_at = %s, attempts = p.attempts + 1, agent_id = (v->>'agent')::uuid,
-                   steps = v->'steps'
-              from jsonb_array_elements(%s::jsonb) v
-             where p.id = (v->>'id')::uuid and p.id = any(%s::uuid[])
-            """,
-            [
-                Process.State.CALLING,
-                now + CLAIM_LEASE,
-                orjson.dumps(processes).decode(),
-                bulk.uuids(process["id"] for process in processes),
-            ],
-        )
-    bulk.insert(CallAttempt, _ATTEMPT_COLUMNS, attempts)
-    return calls
-
-
-_ATTEMPT_COLUMNS: Final = (
-    "id",
-    "brand_id",
-    "process_id",
-    "decision_id",
-    "agent_id",
-    "number_e164",
-    "round",
-    "requested_at",
-    "state",
-    "error_code",
-    "error_message",
-    "recording_url",
-    "check_at",
-)
-
-
-def _first_decisions(processes: Sequence[Process]) -> dict[tuple[UUID | None, str], UUID]:
-    """Return the decisions made when the leads arrived: each stands as long as its agent is the one who is rung."""
-    if not processes:
-        return {}
-    made = Decision.objects.filter(
-        contact_id__in=[process.contact_id for process in processes],
-        lead_event_id__in=[process.lead_event_id for process in processes],
-        agent_id__isnull=False,
-    ).values_list("lead_event_id", "agent_id", "id")
-    return {(lead_event_id, str(agent_id)): pk for lead_event_id, agent_id, pk in made}
 
 
 def replace_reset(limited: RateLimited | TooManyRequests, now: datetime) -> RateLimited | TooManyRequests:

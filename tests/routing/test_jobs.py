@@ -16,6 +16,7 @@ from django.utils import timezone
 from filiera.platform import brand_scope
 from filiera.platform.models import Received
 from filiera.routing import desk, placing, tasks, tracking, wake
+from filiera.routing.line import Bell
 from filiera.routing.models import Alert, Connection, DailyMetrics, Process
 from tests.capture.conftest import committed, make_brand
 
@@ -85,7 +86,7 @@ def test_a_bell_starts_one_thread_for_a_brand_and_its_end_waits_for_what_is_unde
     looks: list[UUID] = []
     at_the_rows, go_on = threading.Event(), threading.Event()
 
-    def look(brand_id: UUID, *, bell: placing.Bell, linger_s: float) -> None:
+    def look(brand_id: UUID, *, bell: Bell, linger_s: float) -> None:
         looks.append(brand_id)
         at_the_rows.set()
         assert go_on.wait(5)
