@@ -7,8 +7,10 @@ class ContactsConfig(AppConfig):
 
     def ready(self) -> None:
         """Say what this room and those below it hold about a person."""
-        from filiera.contacts import holdings
+        from filiera.contacts import holdings, timeline
         from filiera.contacts.merging import contacts as merging
+        from filiera.contacts.merging import timeline as merges
 
+        timeline.register("contacts", merges.read)
         holdings.register()
         merging.register()

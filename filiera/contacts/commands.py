@@ -16,7 +16,7 @@ from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
 from filiera.contacts.phones import NormalisedPhone
 from filiera.platform import brand_scope, bulk, events, instances
 from filiera.platform.ids import new_id
-from filiera.platform.refusals import Invalid, Missing
+from filiera.platform.refusals import Invalid, Missing, Moved
 
 if TYPE_CHECKING:
     from filiera.capture.leads import IncomingLead
@@ -27,6 +27,14 @@ class ContactMissing(Missing):
 
     def __init__(self) -> None:
         super().__init__(_("Questo lead non c’è, o non è più qui."))
+
+
+class ContactMerged(ContactMissing, Moved):
+    """The person was merged into another one, who is here."""
+
+    def __init__(self, was: UUID, now_is: UUID) -> None:
+        super().__init__()
+        self.was, self.now_is = was, now_is
 
 
 class InvalidPhone(Invalid):
@@ -522,9 +530,11 @@ def restore_contacts(*, contact_ids: Sequence[UUID], now: datetime, user_id: UUI
 
 
 def locked(contact_id: UUID) -> Contact:
-    """Return a person, locked until the transaction ends. Raises ContactMissing."""
-    contact = Contact.objects.select_for_update(no_key=True).filter(id=contact_id, deleted_at=None).first()
-    if contact is None:
+    """Return a person, locked until the transaction ends. Raises ContactMissing, ContactMerged."""
+    contact = Contact.objects.select_for_update(no_key=True).filter(id=contact_id).first()
+    if contact is not None and contact.merged_into_id is not None:
+        raise ContactMerged(contact.id, contact.merged_into_id)
+    if contact is None or contact.deleted_at is not None:
         raise ContactMissing
     return contact
 

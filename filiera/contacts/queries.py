@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from filiera.contacts import phones, rules
-from filiera.contacts.commands import ContactMissing
+from filiera.contacts.commands import ContactMerged, ContactMissing
 from filiera.contacts.models import Contact, ContactPhone
 from filiera.platform.prepared import Prepared
 from filiera.platform.refusals import Refused
@@ -25,8 +25,15 @@ _NUMBERS = Prepared(
 
 
 def contact_for(contact_id: UUID, *, with_deleted: bool = False) -> Contact:
-    """Return a person of the open brand. Raises ContactMissing, also for one of another brand or in the bin."""
+    """Return a person of the open brand. Raises ContactMissing, also for one of another brand or in the bin.
+
+    Somebody who was merged raises ContactMerged, or is the one they live on in with `with_deleted`.
+    """
     contact = _PERSON.first(contact_id)
+    if contact is not None and contact.merged_into_id is not None:
+        if with_deleted:
+            return contact_for(contact.merged_into_id, with_deleted=True)
+        raise ContactMerged(contact.id, contact.merged_into_id)
     if contact is None or (contact.deleted_at is not None and not with_deleted):
         raise ContactMissing
     return contact

@@ -17,13 +17,14 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
 from filiera.capture.models import MarketingSource
+from filiera.contacts import merging
 from filiera.identity.permissions import demand
 from filiera.pipeline import api, commands, queries, shapes
 from filiera.pipeline.api import ACTIVITIES, EDIT, VIEW, aware, storable
 from filiera.pipeline.models import Activity
 from filiera.pipeline.queries import ActivityFilter, LeadFilter
-from filiera.platform.api import MOST_PER_PAGE, PER_PAGE, historic_failure, paginated
-from filiera.platform.refusals import Invalid, Missing, Refused
+from filiera.platform.api import MOST_PER_PAGE, PER_PAGE, historic_failure, moved, paginated
+from filiera.platform.refusals import Invalid, Missing, Moved, Refused
 
 P = ParamSpec("P")
 Answer = dict[str, Any]
@@ -47,6 +48,8 @@ def historic(**handlers: Callable[Concatenate[HttpRequest, P], Answer]) -> View:
             return historic_failure(code="UNAUTHENTICATED", message=_("Serve l’accesso."), status=401)
         try:
             answer = handler(request, *args, **kwargs)
+        except Moved as refusal:
+            return moved(request, refusal)
         except Refused as refusal:
             return historic_failure(
                 code=refusal.code, message=str(refusal), status=refusal.status, details=refusal.details
@@ -173,6 +176,18 @@ def delete_lead(request: HttpRequest, lead_id: str) -> Answer:
     principal = demand(request, EDIT)
     commands.delete_leads(contact_ids=[_id(lead_id)], now=timezone.now(), user_id=principal.user.id)
     return {"success": True, "data": {"id": str(lead_id)}}
+
+
+def merge_leads(request: HttpRequest) -> Answer:
+    """POST /api/leads/merge: `{"leadIds": [...]}`, two to fifty; the oldest lives on."""
+    principal = demand(request, EDIT)
+    ids = _body(request).get("leadIds")
+    if not isinstance(ids, list):
+        raise Invalid(_("Alcuni campi non vanno bene."), details={"leadIds": [_("Serve un elenco.")]})
+    record = merging.merge(
+        contact_ids=[_id(one) for one in ids], now=timezone.now(), user_id=principal.user.id
+    )
+    return {"success": True, "data": merging.told(record)}
 
 
 def read_timeline(request: HttpRequest, lead_id: str) -> Answer:

@@ -16,7 +16,7 @@ from ninja.renderers import BaseRenderer
 from pydantic import AfterValidator
 
 from filiera.platform import outages
-from filiera.platform.refusals import Refused
+from filiera.platform.refusals import Moved, Refused
 
 log = logging.getLogger("filiera.api")
 
@@ -99,6 +99,18 @@ def unavailable(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def moved(request: HttpRequest, refusal: Moved, **more: Any) -> HttpResponse:
+    """Lead a program to the row that lives on: 301, or 308 where the request must be sent again as it is."""
+    body = {"success": True, "data": {"id": str(refusal.was), "mergedInto": str(refusal.now_is)}, **more}
+    response = HttpResponse(
+        orjson.dumps(body),
+        status=301 if request.method in ("GET", "HEAD") else 308,
+        content_type="application/json",
+    )
+    response["Location"] = refusal.address(request.get_full_path())
+    return response
+
+
 def historic_failure(
     *, code: str, message: str, status: int, details: dict[str, list[str]] | None = None
 ) -> HttpResponse:
@@ -111,6 +123,10 @@ def historic_failure(
 
 def answer_refusals(api: NinjaAPI) -> None:
     """Make `api` answer refusals, bad input and missing rights in the envelope."""
+
+    @api.exception_handler(Moved)
+    def elsewhere(request: HttpRequest, refusal: Moved) -> HttpResponse:
+        return moved(request, refusal, meta=meta(request))
 
     @api.exception_handler(Refused)
     def refused(request: HttpRequest, refusal: Refused) -> HttpResponse:

@@ -1,5 +1,7 @@
 """The one kind of no that is told to a person."""
 
+from uuid import UUID
+
 
 class Refused(Exception):
     """Say no in words that a person can act on. Subclasses set `code` and, for HTTP, `status`.
@@ -27,6 +29,18 @@ class Missing(Refused):
 
     code = "NOT_FOUND"
     status = 404
+
+
+class Moved(Missing):
+    """The row lives on as another one; what has the old id in its address leads there for ever."""
+
+    code = "MERGED"
+    was: UUID
+    now_is: UUID
+
+    def address(self, path: str) -> str:
+        """Return an address of the old row as one of the new row."""
+        return path.replace(str(self.was), str(self.now_is))
 
 
 class Forbidden(Refused):

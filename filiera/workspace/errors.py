@@ -5,15 +5,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from filiera.platform import api, outages
-from filiera.platform.refusals import Refused
+from filiera.platform.refusals import Moved, Refused
 
 Next = Callable[[HttpRequest], HttpResponse]
 FOR_PROGRAMS = ("/api/", "/webhook")
@@ -75,6 +76,14 @@ def _page(request: HttpRequest, template: str, context: dict[str, Any], *, statu
     return render(request, template, context, status=status)
 
 
+def _lead_on(request: HttpRequest, exception: Moved) -> HttpResponse:
+    """Lead an old link to whom the person lives on in; what was sent to the old record is not done unasked."""
+    if request.method in ("GET", "HEAD"):
+        return HttpResponsePermanentRedirect(exception.address(request.get_full_path()))
+    messages.info(request, _("Questa scheda è stata unita a un’altra: eccola. Guarda, e riprova da qui."))
+    return redirect("lead", exception.now_is)
+
+
 def _request_id(request: HttpRequest) -> str:
     return str(getattr(request, "request_id", ""))
 
@@ -92,6 +101,8 @@ class RefusalPages:
         """Answer for a Refused; anything else stays a fault, and the API writes its own envelope."""
         if not isinstance(exception, Refused) or request.path.startswith(FOR_PROGRAMS):
             return None
+        if isinstance(exception, Moved):
+            return _lead_on(request, exception)
         if exception.status in {403, 404}:
             return missing(request)
         return _page(

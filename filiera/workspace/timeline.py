@@ -28,7 +28,9 @@ KINDS = ("chiamate", "moduli", "stato", "note")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One knot. `actor` goes before, bold; `quote` is somebody's own words; `until` counts down."""
+    """One knot. `actor` goes before, bold; `quote` is somebody's own words; `until` counts down, `undo` takes it
+    back.
+    """
 
     at: datetime
     kind: str
@@ -44,6 +46,7 @@ class Entry:
     link_text: str = ""
     is_drawer: bool = False
     until: datetime | None = None
+    undo: str = ""
 
     @property
     def day(self) -> date:
@@ -82,6 +85,8 @@ def _entry(item: TimelineItem) -> Entry:
         return _decision(item)
     if item.kind == "call.attempted":
         return _attempt(item)
+    if item.kind in ("contact.merged", "contact.merge_undone"):
+        return _merge(item)
     return _deed(item)
 
 
@@ -135,6 +140,23 @@ def _attempt(item: TimelineItem) -> Entry:
         title=item.title,
         meta=item.detail,
         until=datetime.fromisoformat(until) if until else None,
+    )
+
+
+def _merge(item: TimelineItem) -> Entry:
+    until = (item.data or {}).get("undoable_until")
+    is_open = until is not None and timezone.now() <= datetime.fromisoformat(until)
+    return Entry(
+        at=item.at,
+        kind="stato",
+        look="human" if item.is_human else "auto",
+        icon=item.icon,
+        title=item.title,
+        actor=item.actor,
+        meta=item.detail,
+        undo=reverse("merge-undo", args=[item.subject_id]) if is_open else "",
+        link=reverse("merges"),
+        link_text=_("Schede unite"),
     )
 
 

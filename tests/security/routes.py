@@ -17,7 +17,7 @@ from django.utils.datastructures import MultiValueDict
 
 from filiera.api_urls import api
 from filiera.capture.models import MarketingSource, Source, Submission
-from filiera.contacts.models import Contact, DuplicateSuggestion
+from filiera.contacts.models import Contact, DuplicateSuggestion, Merge
 from filiera.identity.models import ApiKey, Brand, Invitation, Notification, Session, User, VaultKey
 from filiera.pipeline.models import Activity, Deal, Stage
 from filiera.routing.models import Agent, Connection, Decision, OutboundNumber, Process
@@ -46,6 +46,18 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "lead": (Contact,),
     "leadId": (Contact,),
     "lead_id": (Contact,),
+    "ids": (Contact,),
+    "leadIds": (Contact,),
+    "survivorId": (Contact,),
+    "resta": (Contact,),
+    **{
+        f"da_{name}": (Contact,)
+        for name in (
+            *("first_name", "last_name", "email", "city", "cap", "company_name", "age"),
+            *("marketing_source_id", "assigned_user_id"),
+        )
+    },
+    "merge_id": (Merge,),
     "marketing_source": (MarketingSource,),
     "marketing_source_id": (MarketingSource,),
     "number_id": (OutboundNumber,),
@@ -93,6 +105,7 @@ PLAIN: dict[str, str] = {
     "name": "email",
     "nota": "Una nota",
     "on": "on",
+    "pagina": "1",
     "path": "nota",
     "period": "30",
     "permission": "view_contacts",

@@ -13,6 +13,7 @@ from filiera.contacts.merging.commands import (
     why_not,
 )
 from filiera.contacts.merging.plan import CHOOSABLE, FEWEST, MOST, Plan, plan
+from filiera.contacts.merging.queries import counts, of, past, told, warnings
 
 __all__ = [
     "CHOOSABLE",
@@ -25,9 +26,14 @@ __all__ = [
     "Plan",
     "Undone",
     "chosen_people",
+    "counts",
     "merge",
+    "of",
+    "past",
     "plan",
+    "told",
     "undo",
     "undoable_until",
+    "warnings",
     "why_not",
 ]

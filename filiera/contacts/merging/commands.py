@@ -59,7 +59,8 @@ def chosen_people(contact_ids: Sequence[UUID]) -> list[Contact]:
             _("Si uniscono da %(fewest)s a %(most)s schede.") % {"fewest": FEWEST, "most": MOST},
             details={"leadIds": [_("Ne hai indicate %(n)s.") % {"n": len(ids)}]},
         )
-    people = list(Contact.objects.filter(id__in=ids, deleted_at=None))
+    living = Contact.objects.filter(id__in=ids, deleted_at=None)
+    people = list(living.select_related("marketing_source", "assigned_user"))
     if len(people) != len(ids):
         raise ContactMissing
     return people

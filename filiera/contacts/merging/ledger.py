@@ -213,35 +213,52 @@ def _edited(changes: Mapping[str, list[Any]], now: Row | None) -> list[str]:
 
 
 def _apply(change: Change, current: Mapping[str, Mapping[str, Row]]) -> None:
-    """Take away what was added, put back what was changed, what sets a flag last, and bring back what was removed."""
+    """Take away what was added, put back what was changed, and bring back what was removed.
+
+    Of what was changed first the flags that are lowered and last those that are raised: a flag is often one of a kind.
+    """
     with connection.cursor() as cursor:
         for table, ids in change.added.items():
             cursor.execute(f"delete from {table} where id = any(%s::uuid[])", [ids])
-        for table, rows in change.changed.items():
-            ready = [
-                (key, {name: was for name, (was, became) in columns.items() if now[name] == became})
-                for key, columns in rows.items()
-                if (now := current[table].get(key)) is not None
-            ]
-            for key, values in sorted(
-                ready, key=lambda one: (any(v is True for v in one[1].values()), one[0])
-            ):
-                if values:
-                    names = sql.SQL(", ").join(map(sql.Identifier, sorted(values)))
-                    cursor.execute(
-                        sql.SQL(
-                            "update {table} as row set ({names}) = (select {names} from"
-                            " jsonb_populate_record(null::{table}, %s::jsonb)) where row.id = %s"
-                        )
-                        .format(table=sql.Identifier(table), names=names)
-                        .as_string(),
-                        [orjson.dumps(values).decode(), key],
-                    )
+    for table, rows in change.changed.items():
+        ready = {
+            key: {name: was for name, (was, became) in columns.items() if now[name] == became}
+            for key, columns in rows.items()
+            if (now := current[table].get(key)) is not None
+        }
+        for belongs in (_is_lowered, _is_plain, _is_raised):
+            for key, values in ready.items():
+                _put_back(table, key, {name: was for name, was in values.items() if belongs(was)})
+    with connection.cursor() as cursor:
         for table, removed in change.removed.items():
             cursor.execute(
                 f"insert into {table} select * from jsonb_populate_recordset(null::{table}, %s::jsonb)",
                 [orjson.dumps(removed).decode()],
             )
+
+
+def _is_lowered(value: Any) -> bool:
+    return value is False
+
+
+def _is_raised(value: Any) -> bool:
+    return value is True
+
+
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, bool)
+
+
+def _put_back(table: str, row_id: str, values: Mapping[str, Any]) -> None:
+    if not values:
+        return
+    names = sql.SQL(", ").join(map(sql.Identifier, sorted(values)))
+    statement = sql.SQL(
+        "update {table} as row set ({names}) = (select {names} from jsonb_populate_record(null::{table}, %s::jsonb))"
+        " where row.id = %s"
+    ).format(table=sql.Identifier(table), names=names)
+    with connection.cursor() as cursor:
+        cursor.execute(statement.as_string(), [orjson.dumps(values).decode(), row_id])
 
 
 def _by_id(table: str, ids: Mapping[str, Any]) -> dict[str, Row]:
