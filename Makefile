@@ -54,6 +54,7 @@ messages: ready-dev  ## compile the translations and name those that are missing
 lock: ready-dev  ## write the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions
 	.venv/bin/uv pip compile $(LOCK) pyproject.toml --all-extras -o requirements.lock
 	.venv/bin/uv pip compile $(LOCK) pyproject.toml --extra embedded --extra frontend -c requirements.lock -o requirements-runtime.lock
+	.venv/bin/uv pip compile $(LOCK) --group compare -c requirements.lock -o requirements-compare.lock
 	printf 'uv\nsetuptools>=75\n' | .venv/bin/uv pip compile $(LOCK) - -c requirements.lock -o requirements-bootstrap.lock
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)

@@ -8,15 +8,20 @@ colleagues behind one switchboard and one info@ address, father and son, people 
 """
 
 import random
+import sys
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 WORDS = {
     section.partition(":")[0]: section.partition(":")[2].split()
     for section in Path(__file__).with_name("italian_names.txt").read_text(encoding="utf-8").split("\n\n")
 }
-BEFORE = ("", "", "", "", "", "", "di ", "de ", "d'", "del ", "della ", "lo ", "la ", "dal ", "san")
+MIDDLES = ("", "in", "ell", "ol")
+BEFORE = ("di ", "de ", "d'", "del ", "della ", "lo ", "la ", "dal ", "san")
 NICKNAMES = {
     "giuseppe": "beppe pino peppe geppi",
     "francesco": "franco ciccio checco",
@@ -114,11 +119,10 @@ class Italians:
     def __init__(self, seed: int = 2026, *, is_hard: bool = False) -> None:
         self.random = random.Random(seed)
         self.is_hard = is_hard
+        stems, endings = WORDS["stems"], WORDS["endings"]
+        built = [f"{stem}{middle}{ending}" for stem in stems for middle in MIDDLES for ending in endings]
         built = [
-            f"{before}{stem}{ending}"
-            for stem in WORDS["stems"]
-            for ending in WORDS["endings"]
-            for before in BEFORE[5:9]
+            f"{self.random.choice(BEFORE)}{name}" if self.random.random() < 0.1 else name for name in built
         ]
         self.random.shuffle(built)
         frequent = WORDS["surnames"]
@@ -129,6 +133,7 @@ class Italians:
             accumulate(1 / (rank + 40) ** 0.75 for rank in range(len(self.surnames)))
         )
         self._numbers = 0
+        self._addresses: set[str] = set()
 
     @property
     def pool(self) -> tuple[int, int]:
@@ -214,7 +219,11 @@ class Italians:
         )
         if self.random.random() < 0.75:
             plain += str(self.random.randint(1, 9999))
-        return f"{plain}@{self.random.choice(MAILS)}"
+        address = f"{plain}@{self.random.choice(MAILS)}".lower()
+        while address in self._addresses:  # nobody gets an address that somebody has
+            address = f"{plain}{self.random.randint(10, 99_999)}@{self.random.choice(MAILS)}".lower()
+        self._addresses.add(address)
+        return address
 
     def _tax_code(self, first: str, last: str) -> str:
         letters = [c for c in (last + first).upper() if c.isascii() and c.isalpha() and c not in "AEIOU"]
@@ -305,3 +314,34 @@ class Italians:
     def _digits_slip(self, number: str) -> str:
         at = self.random.randrange(3, len(number))
         return number[:at] + str(self.random.randrange(10)) + number[at + 1 :]
+
+
+COLUMNS = ("first", "last", "email", "city", "cap", "company", "tax_code")
+
+
+def write(many: int, path: str, *, seed: int, is_hard: bool) -> dict[str, Any]:
+    """Write `many` records to a file as columns, and return the size of the pool their names come from."""
+    country = Italians(seed, is_hard=is_hard)
+    records = country.records(many)
+    columns: dict[str, Any] = {name: [getattr(record, name) for record in records] for name in COLUMNS}
+    columns["person"] = [record.person for record in records]
+    columns["phones"] = [record.phones for record in records]
+    Path(path).write_bytes(orjson.dumps(columns))
+    return {"given": country.pool[0], "surnames": country.pool[1]}
+
+
+def read(path: str) -> dict[str, Any]:
+    """Return the columns of a file; a text that repeats is there once."""
+    columns: dict[str, Any] = orjson.loads(Path(path).read_bytes())
+    for name in COLUMNS:
+        columns[name] = [sys.intern(text) for text in columns[name]]
+    return columns
+
+
+if __name__ == "__main__":
+    asked = orjson.loads(sys.argv[1])
+    print(
+        orjson.dumps(
+            write(asked["many"], asked["path"], seed=asked["seed"], is_hard=asked["is_hard"])
+        ).decode()
+    )

@@ -169,7 +169,8 @@ class _Index:
         """Return which pairs the bits of their words and of their neighbouring letters leave possible."""
 
         def apart(bits: Bits) -> Counts:
-            return np.bitwise_count(bits[one] ^ bits[other]).astype(np.int16)
+            differing: Counts = np.bitwise_count(bits[one] ^ bits[other]).astype(np.int16)
+            return differing
 
         blank_on_blank = apart(self.heads) + apart(self.tails) <= limit
         without_blanks = (apart(self.glued_letters) <= limit - 2) & (
