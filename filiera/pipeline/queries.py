@@ -13,7 +13,9 @@ from django.db.models import Q
 
 from filiera.contacts import queries as contacts
 from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, LeadState
+from filiera.pipeline import lead_conditions
 from filiera.pipeline.commands import DealMissing
+from filiera.pipeline.lead_conditions import Group, Reader
 from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage, StageHistory, StateRule
 from filiera.platform import bulk
 from filiera.platform.prepared import Prepared
@@ -29,7 +31,8 @@ class LeadFilter:
     """Which leads a list shows. Empty means any; several values of one field mean any of them.
 
     `owner_ids` may hold None for leads of nobody. `arrived_from` and `arrived_to` bound the last arrival, half open.
-    `to_call_by` keeps those with a planned call of that user, or of nobody.
+    `to_call_by` keeps those with a planned call of that user, or of nobody. `groups` are conditions put together by a
+    person, who is the `reader` (`lead_conditions`).
     """
 
     states: tuple[str, ...] = ()
@@ -41,6 +44,9 @@ class LeadFilter:
     only_returning: bool = False
     without_next_activity: bool = False
     to_call_by: UUID | None = None
+    groups: tuple[Group, ...] = ()
+    any_group: bool = False
+    reader: Reader | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,11 @@ def listed(contact_ids: Sequence[UUID]) -> list[ListedLead]:
             [bulk.uuids(contact_ids)],
         )
         return [ListedLead(*row) for row in cursor.fetchall()]
+
+
+def ids_of(wanted: LeadFilter, *, most: int) -> list[UUID]:
+    """Return who is in a list, in its order, `most` at most."""
+    return _lead_ids(wanted, limit=most)
 
 
 def count_leads(wanted: LeadFilter, *, most: int = MOST_COUNTED) -> int:
@@ -427,6 +438,12 @@ def _conditions(wanted: LeadFilter) -> tuple[str, str, list[Any]]:
             "and (activity.user_id = %s or activity.user_id is null))"
         )
         values.append(wanted.to_call_by)
+    if wanted.groups and wanted.reader is not None:
+        condition, given = lead_conditions.sql_of(
+            wanted.groups, any_group=wanted.any_group, reader=wanted.reader
+        )
+        parts.append(condition)
+        values += given
     return people, " and ".join(parts), values
 
 

@@ -54,6 +54,9 @@ NOT_AUDITED = {
     "socialaccount_socialaccount": "of allauth: linking a Google account is an action of its own",
     "socialaccount_socialapp": "of allauth, unused: the client is in the environment",
     "socialaccount_socialtoken": "of allauth, unused: tokens of Google are not kept",
+    "workspace_bulkrow": "what a deed on many leads did to each; the changes themselves are recorded",
+    "workspace_bulkrun": "a deed on many leads and how far it is; the changes themselves are recorded",
+    "workspace_listchoice": "which columns somebody looks at",
     "routing_registerresult": "is itself evidence, which is only ever added to",
 }
 

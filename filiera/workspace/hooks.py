@@ -16,11 +16,14 @@ from filiera.capture import inbound, trial
 from filiera.capture.adapters import LeadFields
 from filiera.capture.models import Source
 from filiera.contacts import phones, rules
+from filiera.contacts.merging import references
+from filiera.contacts.merging.references import Fate
 from filiera.contacts.models import Contact, ContactPhone
 from filiera.pipeline import board
 from filiera.pipeline.models import LeadEvent
 from filiera.routing import queries as routing
 from filiera.routing.models import CallAttempt, Process
+from filiera.workspace import bulk_actions, holdings
 
 
 def register() -> None:
@@ -29,6 +32,9 @@ def register() -> None:
     inbound.also_link(people_of)
     trial.also_check(who_it_is)
     trial.also_check(who_would_be_rung)
+    bulk_actions.register(*bulk_actions.OURS)
+    holdings.register()
+    references.say("workspace_bulkrow", "contact_id", Fate.STAYS)
 
 
 def calls_of(contact_ids: Sequence[UUID], me: UUID) -> dict[UUID, board.Note]:

@@ -1,8 +1,8 @@
 """The list of leads: what its address asks for, the rows of a page, and the counts of the ready-made views."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from urllib.parse import urlencode
 from uuid import UUID
@@ -15,7 +15,9 @@ from filiera.capture.models import MarketingSource
 from filiera.contacts import phones
 from filiera.contacts.models import LeadState
 from filiera.identity.models import Brand, User, UserRole
+from filiera.pipeline import lead_conditions
 from filiera.pipeline import queries as pipeline
+from filiera.pipeline.lead_conditions import Condition, Group, Reader
 from filiera.pipeline.queries import Cursor, LeadFilter, ListedLead
 from filiera.platform import formats
 from filiera.platform.prepared import Prepared
@@ -42,6 +44,9 @@ class Asked:
     returning: bool = False
     no_next: bool = False
     text: str = ""
+    groups: tuple[Group, ...] = ()
+    any_group: bool = False
+    view: UUID | None = field(default=None, compare=False)  # the saved view one came from
 
     @classmethod
     def read(cls, query: QueryDict) -> "Asked":
@@ -55,6 +60,9 @@ class Asked:
             returning=query.get("ritorna") == "si",
             no_next=query.get("prossima") == "nessuna",
             text=query.get("q", "").replace("\x00", "").strip()[:100],
+            groups=_groups(query),
+            any_group=query.get("gruppi") == "uno",
+            view=_uuid(query.get("vista", "")),
         )
 
     @property
@@ -66,8 +74,20 @@ class Asked:
             ("ritorna", "si" if self.returning else ""),
             ("prossima", "nessuna" if self.no_next else ""),
         ]
-        kept = [(name, value) for name, value in [*pairs, ("q", self.text)] if value]
+        pairs += [("q", self.text), ("gruppi", "uno" if self.any_group and self.groups else "")]
+        pairs += [
+            ("f", ".".join((str(place), one.field, one.how, one.value)))
+            for place, group in enumerate(self.groups, 1)
+            for one in group
+        ]
+        pairs.append(("vista", str(self.view or "")))
+        kept = [(name, value) for name, value in pairs if value]
         return f"?{urlencode(kept)}" if kept else "?"
+
+    @property
+    def query(self) -> str:
+        """Return the question alone, as a saved view keeps it."""
+        return replace(self, view=None).address.removeprefix("?")
 
     @property
     def is_filtered(self) -> bool:
@@ -75,6 +95,7 @@ class Asked:
 
     def wanted(self, *, me: User, now: datetime) -> LeadFilter:
         """Return the filter this means for one person at one moment."""
+        reader = Reader(me=me.pk, team=team_of(me) if self._asks_for_team else (), now=now)
         local = timezone.localtime(now)
         midnight = datetime.combine(local.date(), time.min, local.tzinfo)
         owners = {"": (), "io": (me.pk,), "nessuno": (None,)}
@@ -86,7 +107,22 @@ class Asked:
             text=self.text,
             only_returning=self.returning,
             without_next_activity=self.no_next,
+            groups=self.groups,
+            any_group=self.any_group,
+            reader=reader,
         )
+
+    def without(self, group: int, condition: Condition) -> "Asked":
+        """Return the same without one condition of one group."""
+        left = [
+            tuple(one for one in conditions if place != group or one != condition)
+            for place, conditions in enumerate(self.groups)
+        ]
+        return replace(self, groups=tuple(conditions for conditions in left if conditions))
+
+    @property
+    def _asks_for_team(self) -> bool:
+        return any(one.value == lead_conditions.TEAM for group in self.groups for one in group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +132,7 @@ class Chip:
     label: str
     value: str
     without: str
+    join: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +143,7 @@ class View:
     address: str
     count: str
     is_current: bool
+    is_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +272,11 @@ def with_calls(
     ]
 
 
-def views(asked: Asked, *, me: User, now: datetime) -> list[View]:
-    """Return the ready-made views with their counts; what is asked stands last when it is none of them."""
+def views(asked: Asked, *, me: User, now: datetime, saved: Sequence[tuple[str, Asked]] = ()) -> list[View]:
+    """Return the ready-made views and the saved ones with their counts; what is asked stands last when it is none.
+
+    A saved view that was changed since it was opened stays the current one and is marked so.
+    """
     ready = [
         (_("Tutti"), Asked()),
         (_("I miei da chiamare"), Asked(owner="io", states=(LeadState.NUOVO, LeadState.IN_CONTATTO))),
@@ -244,13 +285,26 @@ def views(asked: Asked, *, me: User, now: datetime) -> list[View]:
         (_("Ritornano"), Asked(returning=True)),
         (_("Arrivati oggi"), Asked(arrived="oggi")),
     ]
-    if all(question != asked for _label, question in ready):
+    ready += saved
+    at = _place_of(asked, [question for _label, question in ready])
+    if at is None:
+        at = len(ready)
         ready.append((_("Questa ricerca"), asked))
-    counts = counted([question for _label, question in ready], me=me, now=now)
+    is_changed = ready[at][1] != asked
+    questions = [question for _label, question in ready]
+    counts = counted([*questions[:at], asked, *questions[at + 1 :]], me=me, now=now)
     return [
-        View(label, question.address, count, question == asked)
-        for (label, question), count in zip(ready, counts, strict=True)
+        View(label, question.address, count, place == at, is_changed and place == at)
+        for place, ((label, question), count) in enumerate(zip(ready, counts, strict=True))
     ]
+
+
+def _place_of(asked: Asked, questions: Sequence[Asked]) -> int | None:
+    """Return which of these is open: the saved view that the address names, else the first that asks the same."""
+    for place, question in enumerate(questions):
+        if asked.view is not None and question.view == asked.view:
+            return place
+    return next((place for place, question in enumerate(questions) if question == asked), None)
 
 
 def chips(asked: Asked, sources: Iterable[MarketingSource]) -> list[Chip]:
@@ -272,7 +326,48 @@ def chips(asked: Asked, sources: Iterable[MarketingSource]) -> list[Chip]:
         found.append(Chip(_("Prossima attività"), _("nessuna"), replace(asked, no_next=False).address))
     if asked.text:
         found.append(Chip(_("Cerca"), asked.text, replace(asked, text="").address))
+    names = {str(source.pk): source.name for source in sources}
+    for place, group in enumerate(asked.groups):
+        for number, one in enumerate(group):
+            join = _("oppure") if bool(number) != asked.any_group else _("e")
+            label, value = _said(one, names)
+            found.append(
+                Chip(label, value, asked.without(place, one).address, join if number or place else "")
+            )
     return found
+
+
+def _said(one: Condition, sources: Mapping[str, str]) -> tuple[str, str]:
+    """Return a condition in words: its field with the comparison, and its value."""
+    field, how = lead_conditions.FIELDS[one.field], str(lead_conditions.HOW[one.how])
+    if one.how in lead_conditions.WITHOUT_VALUE:
+        return str(field.label), how
+    value = one.value
+    if field.kind == "state":
+        value = str(LeadState(value).label)
+    elif field.kind == "source":
+        value = sources.get(value, _("sconosciuta"))
+    elif field.kind == "person":
+        value = _owner_words(value)
+    elif one.how in ("dal", "al"):
+        value = formats.day_month(date.fromisoformat(value)) + value[:4].rjust(5)
+    return f"{field.label} {how}", value
+
+
+def _groups(query: QueryDict) -> tuple[Group, ...]:
+    """Return the groups of conditions of an address; what means nothing is left out.
+
+    `f=1.citta.contiene.Mirano` is one; a form sends the parts of each beside each other instead.
+    """
+    told = [text.split(".", 3) for text in query.getlist("f")]
+    columns = [query.getlist(name) for name in ("gruppo", "campo", "come", "valore")]
+    told += [list(parts) for parts in zip(*columns, strict=False)]
+    groups: dict[str, list[Condition]] = {}
+    for place, about, how, value in [one for one in told if len(one) == 4][: lead_conditions.MOST]:
+        condition = lead_conditions.read(about, how, value)
+        if condition is not None and condition not in groups.setdefault(place, []):
+            groups[place].append(condition)
+    return tuple(tuple(group) for group in groups.values() if group)
 
 
 def without_one(
@@ -314,6 +409,12 @@ def colleagues() -> list[User]:
     return _COLLEAGUES()
 
 
+def team_of(me: User) -> set[UUID]:
+    """Return who shares a role with a person in the open brand, themselves too."""
+    mine = UserRole.objects.filter(user=me).values("role")
+    return set(UserRole.objects.filter(role__in=mine).values_list("user_id", flat=True)) | {me.pk}
+
+
 def counted(questions: Iterable[Asked], *, me: User, now: datetime) -> list[str]:
     """Return how many leads each question finds, exact up to 10.000, then "10.000+" (UI-24)."""
     return [
@@ -327,6 +428,8 @@ def _owner_words(owner: str) -> str:
         return _("io")
     if owner == "nessuno":
         return _("nessuno")
+    if owner == lead_conditions.TEAM:
+        return _("il mio team")
     here = User.objects.filter(
         pk=owner, pk__in=UserRole.objects.values("user")
     )  # a name of nobody else's brand

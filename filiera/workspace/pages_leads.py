@@ -1,6 +1,7 @@
 """Leads: the list, the record, what one does on it, why an agent was chosen, and a lead typed by hand."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -25,6 +26,7 @@ from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, 
 from filiera.identity.permissions import demand, requires
 from filiera.journeys import manual
 from filiera.pipeline import commands as pipeline
+from filiera.pipeline import lead_conditions
 from filiera.pipeline import queries as pipeline_queries
 from filiera.pipeline.models import Activity, Deal
 from filiera.platform import formats
@@ -33,10 +35,20 @@ from filiera.routing import charts, gate
 from filiera.routing import commands as routing
 from filiera.routing import queries as routing_queries
 from filiera.routing.models import Process
-from filiera.workspace import calls, lead_list, lead_record, lead_rows, queries, timeline
+from filiera.workspace import (
+    bulk_actions,
+    calls,
+    lead_list,
+    lead_record,
+    lead_rows,
+    queries,
+    saved_views,
+    timeline,
+)
 from filiera.workspace.lead_list import Asked
-from filiera.workspace.lead_rows import Painter
-from filiera.workspace.pages import back, principal_of
+from filiera.workspace.lead_rows import COLUMNS, Column, Painter
+from filiera.workspace.models import SavedView
+from filiera.workspace.pages import principal_of
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 RECORDED_BY_HAND = ("nota", "chiamata", "visita", "preventivo", "email", "rifiuto")
@@ -69,9 +81,11 @@ def lead_index(request: HttpRequest) -> HttpResponse:
     principal, now = principal_of(request), timezone.now()
     me, asked = principal.user, Asked.read(request.GET)
     found = lead_list.page(asked, me=me, after=request.GET.get("dopo", ""), now=now, brand=principal.brand)
-    views = lead_list.views(asked, me=me, now=now)
+    choice, saved = saved_views.choice_of(me), saved_views.views_of(principal)
+    shown = [(one.view.name, one.asked) for one in saved if one.is_pinned or one.view.pk == asked.view]
+    views = lead_list.views(asked, me=me, now=now, saved=shown)
     sources = lead_list.sources()
-    columns = lead_rows.columns(lead_rows.USUAL)
+    columns = lead_rows.columns(saved_views.columns_of(choice))
     painter = Painter(columns, came_from=asked.address if asked.is_filtered else "")
     context = {
         "page": "leads",
@@ -90,31 +104,41 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         "arrivals": lead_list.arrivals(),
         "sources": sources,
         "colleagues": lead_list.colleagues(),
+        "is_dense": choice.is_dense,
+        "every_column": _every_column(columns),
+        "saved": saved,
+        "current": next((one for one in saved if one.view.pk == asked.view), None),
+        "audiences": [
+            choice
+            for choice in SavedView.Audience.choices
+            if choice[0] != SavedView.Audience.BRAND or principal.may("system_settings")
+        ],
+        "fields": lead_conditions.FIELDS.values(),
+        "ways": _ways(),
+        "conditions": [(place, one) for place, group in enumerate(asked.groups, 1) for one in group],
+        "actions": [one for one in bulk_actions.all_of_them() if principal.may(one.permission)],
     }
     return render(request, "workspace/leads.html", context)
 
 
-@require_POST
-@requires("edit_contacts")
-def assign(request: HttpRequest) -> HttpResponse:
-    """Give the chosen people to somebody, each on their own: who is gone meanwhile is left out and counted."""
-    user = next((one for one in lead_list.colleagues() if str(one.pk) == request.POST.get("owner")), None)
-    ids = [pk for text in request.POST.getlist("lead")[: lead_list.PAGE * 10] if (pk := _uuid(text))]
-    if user is None or not ids:
-        messages.info(request, _("Scegli a chi assegnare, e almeno un lead."))
-        return back(request)
-    present = Contact.objects.filter(pk__in=ids, deleted_at__isnull=True).values_list("pk", flat=True)
-    for pk in present:
-        pipeline.edit_lead(
-            contact_id=pk,
-            changes={"assigned_user_id": user.pk},
-            now=timezone.now(),
-            user_id=principal_of(request).user.pk,
+def _every_column(shown: Sequence[Column]) -> list[tuple[Column, int]]:
+    """Return the columns as the dialog lists them: those shown with their places, then the others with 0."""
+    places = {column.key: place for place, column in enumerate(shown, 1)}
+    rest = [column for key, column in COLUMNS.items() if key not in places]
+    return [(column, places[column.key]) for column in shown] + [(column, 0) for column in rest]
+
+
+def _ways() -> list[tuple[str, Any, str, bool]]:
+    """Return each way to compare: its key, its words, the kinds that have it, and whether it takes a value."""
+    return [
+        (
+            key,
+            words,
+            " ".join(kind for kind, keys in lead_conditions.KINDS.items() if key in keys),
+            key not in lead_conditions.WITHOUT_VALUE,
         )
-    done = len(present)
-    words = ngettext("%(n)s lead ora è di %(name)s.", "%(n)s lead ora sono di %(name)s.", done)
-    messages.success(request, words % {"n": formats.number(done), "name": user.name})
-    return back(request)
+        for key, words in lead_conditions.HOW.items()
+    ]
 
 
 # The record

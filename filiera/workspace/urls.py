@@ -1,7 +1,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from filiera.workspace import pages, pages_leads, pages_rights, pages_search, pages_today
+from filiera.workspace import pages, pages_bulk, pages_leads, pages_rights, pages_search, pages_today
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.home, name="home"),
@@ -18,7 +18,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("filiera.workspace.pages_merge")),
     path("leads/new", pages_leads.new, name="lead-new"),
     path("leads/new/number", pages_leads.check_number, name="lead-number-check"),
-    path("leads/assign", pages_leads.assign, name="lead-assign"),
+    path("leads/assign", pages_bulk.begin, name="lead-assign"),
+    path("", include("filiera.workspace.pages_bulk")),
+    path("", include("filiera.workspace.pages_views")),
     path("leads/<uuid:contact_id>", pages_leads.record, name="lead"),
     path("leads/<uuid:contact_id>/why", pages_leads.why, name="lead-why"),
     path("leads/<uuid:contact_id>/phone", pages_leads.phone_cell, name="lead-phone"),

@@ -21,6 +21,7 @@ from filiera.contacts.models import Contact, DuplicateSuggestion, Merge
 from filiera.identity.models import ApiKey, Brand, Invitation, Notification, Session, User, VaultKey
 from filiera.pipeline.models import Activity, Deal, Stage
 from filiera.routing.models import Agent, Connection, Decision, OutboundNumber, Process
+from filiera.workspace.models import BulkRun, SavedView
 from tests.security.world import World
 
 JOB = AnonymousUser  # stands for a row of the job queue, which is no model of ours
@@ -66,6 +67,7 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "owner": (User,),
     "owner_id": (User,),
     "process_id": (Process,),
+    "run_id": (BulkRun,),
     "request": (Submission,),
     "session_id": (Session,),
     "source": (MarketingSource, Source),
@@ -78,6 +80,8 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "titolare": (User,),
     "user": (User,),
     "user_id": (User,),
+    "view_id": (SavedView,),
+    "vista": (SavedView,),
     "actor_user_id": (User,),
     "person": (User,),
     "entity_id": (Contact,),

@@ -131,7 +131,7 @@ def test_the_chosen_leads_go_to_a_colleague(bea: Any, people: Any, scope: Any) -
         chosen = [str(named("Corrado").pk), str(named("Ottavio").pk)]
     answer = bea.post("/leads/assign", {"lead": chosen, "owner": str(people.ada.pk), "next": "/leads"})
     assert answer["Location"] == "/leads"
-    assert "2 lead ora sono di Ada Rossi." in text(bea.get("/leads"))
+    assert "Assegna a Ada Rossi: 2 lead." in text(bea.get("/leads"))
     with scope():
         assert set(Contact.objects.filter(assigned_user=people.ada).values_list("first_name", flat=True)) == {
             "Corrado",

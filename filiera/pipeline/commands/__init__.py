@@ -26,7 +26,18 @@ from filiera.pipeline.commands.deals import (
     void_deal,
 )
 from filiera.pipeline.commands.intake import Lead, open_leads
-from filiera.pipeline.commands.leads import delete_leads, edit_lead, restore_leads, set_lead_state
+from filiera.pipeline.commands.leads import (
+    EXCLUSIONS,
+    SOON,
+    SOON_ONLY,
+    ExcludedTooLate,
+    archive_lead,
+    delete_leads,
+    edit_lead,
+    exclude_lead,
+    restore_leads,
+    set_lead_state,
+)
 from filiera.pipeline.commands.stages import (
     StageInUse,
     StageMissing,
@@ -39,10 +50,14 @@ from filiera.pipeline.commands.stages import (
 )
 
 __all__ = [
+    "EXCLUSIONS",
+    "SOON",
+    "SOON_ONLY",
     "ActivityMissing",
     "AnsweredCall",
     "DealIsClosed",
     "DealMissing",
+    "ExcludedTooLate",
     "Lead",
     "OpenDealExists",
     "Ownership",
@@ -50,6 +65,7 @@ __all__ = [
     "StageInUse",
     "StageMissing",
     "StaleObject",
+    "archive_lead",
     "before_a_call",
     "cancel_activity",
     "close_deal",
@@ -60,6 +76,7 @@ __all__ = [
     "edit_deal",
     "edit_lead",
     "edit_stage",
+    "exclude_lead",
     "give_owners",
     "move_deal",
     "open_deal",

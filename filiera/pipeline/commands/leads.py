@@ -1,21 +1,22 @@
 """The lead as people see it: a person with their current deal, changed as one."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _later
 
 from filiera.contacts import commands as contacts
 from filiera.contacts.models import Contact, LeadState
 from filiera.pipeline import moves
 from filiera.pipeline.commands import deals
-from filiera.pipeline.models import Deal
+from filiera.pipeline.models import Deal, LeadEvent
 from filiera.pipeline.moves import Cause
 from filiera.platform import events, live
-from filiera.platform.refusals import Invalid
+from filiera.platform.refusals import Invalid, Missing, Refused
 
 IN_THE_BIN = "cestino"
 """Why a deal was closed as void when its person went to the bin; the way back opens it again."""
@@ -129,3 +130,56 @@ def restore_leads(*, contact_ids: Sequence[UUID], now: datetime, user_id: UUID |
             deals.reopen(back[deal.contact_id], deal, cause=Cause.person(user_id), now=now)
     live.announce("leads", "board")
     return len(back)
+
+
+class ExcludedTooLate(Refused):
+    """Some reasons may be given in the first three days only: later the figures were read already (kpis.md)."""
+
+    code = "EXCLUDED_TOO_LATE"
+
+
+EXCLUSIONS: Final = {
+    "test": _later("una prova"),
+    "spam": _later("spam"),
+    "internal": _later("uno di noi"),
+    "wrong_number": _later("numero sbagliato"),
+    "not_a_person": _later("non è una persona"),
+}
+"""Why a lead event does not count (CON-42)."""
+SOON_ONLY: Final = frozenset({"wrong_number", "not_a_person"})
+SOON: Final = timedelta(hours=72)
+
+
+@transaction.atomic
+def exclude_lead(*, event_id: UUID, reason: str, now: datetime, user_id: UUID | None) -> LeadEvent:
+    """Leave a lead event out of the figures for a reason of EXCLUSIONS, or count it again with "" (CON-42).
+
+    Raises Missing, Invalid for an unknown reason, ExcludedTooLate.
+    """
+    event = _locked_event(event_id)
+    if reason and reason not in EXCLUSIONS:
+        raise Invalid(_("Motivo sconosciuto."), details={"motivo": [_("Motivo sconosciuto.")]})
+    if reason in SOON_ONLY and now - event.received_at > SOON:
+        raise ExcludedTooLate(_("Per questo motivo si esclude solo nelle prime 72 ore."))
+    event.excluded_reason, event.updated_at = reason, now
+    event.excluded_by_id, event.excluded_at = (user_id, now) if reason else (None, None)
+    event.save(update_fields=["excluded_reason", "excluded_by", "excluded_at", "updated_at"])
+    live.announce("leads")
+    return event
+
+
+@transaction.atomic
+def archive_lead(*, event_id: UUID, archived: bool, now: datetime) -> LeadEvent:
+    """Take a lead event off the work list, or put it back; it stays in the figures (CON-37). Raises Missing."""
+    event = _locked_event(event_id)
+    event.archived, event.updated_at = archived, now
+    event.save(update_fields=["archived", "updated_at"])
+    live.announce("leads")
+    return event
+
+
+def _locked_event(event_id: UUID) -> LeadEvent:
+    event = LeadEvent.objects.select_for_update(no_key=True).filter(id=event_id).first()
+    if event is None:
+        raise Missing(_("Questa richiesta non c’è, o non è più qui."))
+    return event

@@ -5,6 +5,7 @@ import "./shell/dialogs.js";
 import "./shell/drawer.js";
 import "./shell/keys.js";
 import "./shell/rows.js";
+import "./shell/builder.js";
 import "./shell/palette.js";
 import "./shell/live.js";
 import "./shell/clocks.js";

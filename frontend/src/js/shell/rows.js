@@ -62,6 +62,26 @@ document.addEventListener("click", ({ target }) => {
   for (const box of list().querySelectorAll("input[type=checkbox]")) box.checked = false;
   selection();
 });
+// When the whole page is ticked, one more click takes all that the list finds, beyond what is shown.
+document.addEventListener("click", ({ target }) => {
+  if (target.closest("[data-select-matching]")) everything(true);
+});
+function everything(wanted) {
+  const field = document.querySelector("[data-bulk] [name=tutti]");
+  if (!field) return;
+  field.disabled = !wanted;
+  const label = document.querySelector("[data-bulk-count]");
+  if (wanted) label.textContent = label.dataset.all;
+  document.querySelector("[data-select-matching]").hidden = true;
+}
+// A choice in the bar arms its button; choosing another disarms the first.
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches("[data-does]")) return;
+  for (const other of document.querySelectorAll("[data-does]")) if (other !== target) other.value = "";
+  const button = document.querySelector("[data-does-chosen]");
+  button.value = target.dataset.does;
+  button.hidden = button.disabled = !target.value;
+});
 
 function selection() {
   const rows = rowsOf(list());
@@ -74,6 +94,9 @@ function selection() {
   }
   const bar = document.querySelector("[data-bulk]");
   if (!bar) return;
+  everything(false);
+  const matching = bar.querySelector("[data-select-matching]");
+  if (matching) matching.hidden = chosen.length < rows.length;
   bar.hidden = chosen.length === 0;
   const label = bar.querySelector("[data-bulk-count]");
   label.textContent = (chosen.length === 1 ? label.dataset.one : label.dataset.many).replace("{n}", chosen.length);
