@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.utils.translation import gettext as _
+from rapidfuzz import fuzz
 
 from filiera.contacts import phones, rules
 from filiera.contacts.commands import ContactMerged, ContactMissing
@@ -14,6 +15,9 @@ from filiera.platform.refusals import Refused
 
 MOST_FOUND = 200
 _FEWEST_DIGITS_SEARCHED = 4
+_MOST_NEAR = 20
+_MOST_OF_A_BEGINNING = 60
+_LIKE_ENOUGH = 75
 _PERSON = Prepared(
     lambda one: Contact.objects.select_related("assigned_user", "marketing_source").filter(id=one)
 )
@@ -119,12 +123,35 @@ def find(text: str, *, limit: int = MOST_FOUND, default_country: str = "IT") -> 
     living = "from contacts_contact where deleted_at is null and"
     if "@" in wanted:
         return _first(f"select id {living} starts_with(email_norm, %s)", [wanted.lower()], limit)
-    return _first(
-        f"select id {living} starts_with(name_key, %s)",
-        [name],
-        limit,
-        f"select id {living} starts_with(surname_key, %s)",
+    by_name, by_surname = (
+        f"select id {living} starts_with({key}, %s)" for key in ("name_key", "surname_key")
     )
+    return _first(by_name, [name], limit, by_surname) or _nearly(name, living)
+
+
+def _nearly(name: str, living: str) -> list[UUID]:
+    """Return whom a name with a slip may mean, likeliest first: candidates by beginnings, ranked in Python (CON-39).
+
+    Of the first word every letter left out, swapped with the next or doubled is tried, of two words also each with the
+    other's first letters. A letter that is missing or wrong in a single word is found where few people begin alike.
+    """
+    beginnings = rules.near_beginnings(name)
+    if not beginnings:
+        return []
+    branches = [
+        f"(select id, {key} {living} starts_with({key}, %s) limit {_MOST_OF_A_BEGINNING})"
+        for key in ("name_key", "surname_key")
+        for _beginning in beginnings
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(" union ".join(branches), beginnings * 2)
+        found = cursor.fetchall()
+    likeness: dict[UUID, float] = {}
+    for contact_id, key in found:
+        score = fuzz.ratio(name, key[: len(name) + 1])
+        likeness[contact_id] = max(score, likeness.get(contact_id, 0))
+    likely = [contact_id for contact_id, score in likeness.items() if score >= _LIKE_ENOUGH]
+    return sorted(likely, key=lambda one: -likeness[one])[:_MOST_NEAR]
 
 
 def _first(select: str, beginnings: Sequence[str], limit: int, *others: str) -> list[UUID]:

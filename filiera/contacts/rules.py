@@ -51,3 +51,27 @@ def name_keys(first_name: str, last_name: str) -> tuple[str, str]:
     longest = 2 * LONGEST_NAME + 1
     first, last = folded(first_name), folded(last_name)
     return f"{first} {last}".strip()[:longest], f"{last} {first}".strip()[:longest]
+
+
+_SHORTEST_WITH_A_SLIP = 4
+
+
+def near_beginnings(name: str) -> list[str]:
+    """Return how a folded name may begin when one letter of it was slipped on; nothing for a name too short to tell."""
+    first, _space, rest = name.partition(" ")
+    found: dict[str, None] = {}
+    if len(first) >= _SHORTEST_WITH_A_SLIP:
+        tail = f" {rest}" if rest else ""
+        for at, letter in enumerate(first):
+            before, after = first[:at], first[at + 1 :]
+            found[before + after + tail] = None
+            found[before + letter + letter + after + tail] = None
+            if after:
+                found[before + after[0] + letter + after[1:] + tail] = None
+        for letters in (2, 3, len(first) - 2):
+            found[first[:letters]] = None
+    if rest:
+        found[f"{first} {rest[:3]}"] = None
+        found[f"{rest} {first[:3]}"] = None
+    found.pop(name, None)
+    return list(found)

@@ -116,6 +116,7 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         "fields": lead_conditions.FIELDS.values(),
         "ways": _ways(),
         "conditions": [(place, one) for place, group in enumerate(asked.groups, 1) for one in group],
+        "may_merge": reverse("lead-merge") if principal.may("edit_contacts") else "",
         "actions": [one for one in bulk_actions.all_of_them() if principal.may(one.permission)],
     }
     return render(request, "workspace/leads.html", context)

@@ -1,6 +1,7 @@
 """The command palette: people by number, e-mail or name; pages and actions by their words."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -14,7 +15,7 @@ from django.views.decorators.http import require_GET
 from filiera.contacts.rules import folded
 from filiera.identity.permissions import Principal
 from filiera.pipeline import queries as pipeline
-from filiera.pipeline.queries import LeadFilter
+from filiera.pipeline.queries import LeadFilter, ListedLead
 from filiera.workspace import lead_list
 from filiera.workspace.lead_list import Asked, Row
 from filiera.workspace.pages import principal_of
@@ -51,16 +52,24 @@ def search(request: HttpRequest) -> HttpResponse:
     principal, now = principal_of(request), timezone.now()
     text = request.GET.get("q", "").replace("\x00", "").strip()[:100]
     people: list[Person] = []
+    seen: list[ListedLead] = []
     if principal.may("view_contacts"):
-        # A single letter would find everybody: until the second, who came last is the better guess.
-        wanted = LeadFilter(text=text if len(text) >= SHORTEST else "")
-        found, _after = pipeline.listed_page(wanted, limit=MOST)
-        rows = lead_list.with_calls(found, me=principal.user.pk, now=now)
+        # A single letter would find everybody: until the second, who was seen or came last is the better guess.
+        seen = pipeline.listed(_seen(request)) if len(text) < SHORTEST else []
+        if not (found := seen):
+            wanted = LeadFilter(text=text if len(text) >= SHORTEST else "")
+            found, _after = pipeline.listed_page(wanted, limit=MOST)
+        rows = lead_list.with_calls(found, me=principal.user.pk, now=now, brand=principal.brand)
         people = [Person(row, marked(row.lead.full_name, text)) for row in rows]
     context = {
         "text": text,
         "people": people,
-        "actions": [one for one in _actions(principal) if _means(one.label, text)],
+        "people_are": _("Persone") if len(text) >= SHORTEST else _("Visti di recente") if seen else "",
+        "actions": [
+            one
+            for one in [*_here(principal, request.GET.get("scheda", "")), *_actions(principal)]
+            if _means(one.label, text)
+        ],
         "pages": [one for one in _pages(Shell(principal)) if _means(one.label, text)],
     }
     return render(request, "workspace/_palette_list.html", context)
@@ -96,6 +105,34 @@ def _actions(principal: Principal) -> list[Action]:
         Action(_("Scorciatoie"), _("tutti i tasti"), "keyboard", key="?", opens="keys"),
         Action(_("Esci"), "", "logout", submits="sign-out"),
     ]
+
+
+def _here(principal: Principal, name: str) -> list[Action]:
+    """Return what one can do with the record that is open, by the dialogs of its page."""
+    name = name.replace("\x00", "").strip()[:200]
+    if not name:
+        return []
+    offers = (
+        ("edit_contacts", _("Assegna a…"), "user-plus", "S", "assign"),
+        ("manage_activities", _("Registra una chiamata o un’attività"), "phone", "A", "activity"),
+        ("manage_deals", _("Sposta di stato"), "arrow-right", "", "move"),
+    )
+    return [
+        Action(label, name, glyph, key=key, opens=dialog)
+        for permission, label, glyph, key, dialog in offers
+        if principal.may(permission)
+    ]
+
+
+def _seen(request: HttpRequest) -> list[UUID]:
+    """Return the records that this browser opened last, as it remembers them."""
+    found = []
+    for text in request.GET.get("recenti", "").split(",")[:MOST]:
+        try:
+            found.append(UUID(text))
+        except ValueError:
+            continue
+    return found
 
 
 def _mine() -> str:

@@ -262,3 +262,19 @@ def test_reading_a_list_takes_as_many_statements_for_one_as_for_all(seven):
         return len(captured)
 
     assert statements(1) == statements(7) <= 7
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["brunneti", "bruentti", "brnetti", "brunettti", "adle brunetti", "adele brunettx", "brunetxi adele"],
+)
+def test_a_name_with_a_slip_is_found(in_vegliasi, typed):
+    """UI-14, CON-39: a letter too many, too few, swapped; two words help each other."""
+    adele = arrive(1, first_name="Adele", last_name="Brunetti")
+    arrive(2, first_name="Bruna", last_name="Etti")
+    assert people.find(typed)[0] == adele.id
+
+
+def test_what_resembles_nobody_finds_nobody(in_vegliasi):
+    arrive(1, first_name="Adele", last_name="Brunetti")
+    assert people.find("zanardelli") == []

@@ -378,6 +378,18 @@ def test_the_palette_finds_people(bea: Any, wanted: str) -> None:
     assert [person.row.lead.first_name for person in people] == ["Adele"]
 
 
+def test_the_empty_palette_begins_with_what_was_seen_and_what_one_can_do_here(
+    bea: Any, scope: Any, people: Any, signed_in: SignedIn
+) -> None:
+    """UI-13, UI-15: recents and actions of the open record; of another brand nothing."""
+    with scope():
+        duilio = named("Duilio").pk
+    context = bea.get("/cerca", {"recenti": f"{duilio},x", "scheda": "Adele Brunetti"}).context
+    assert [person.row.lead.first_name for person in context["people"]] == ["Duilio"]
+    assert {one.opens for one in context["actions"]} >= {"assign", "activity", "move"}
+    assert signed_in(people.carl).get("/cerca", {"recenti": str(duilio)}).context["people"] == []
+
+
 def test_the_palette_offers_pages_and_actions(bea: Any) -> None:
     assert "Bacheca" in text(bea.get("/cerca", {"q": "bach"}))
     assert "Niente che cominci con “zzz”." in text(bea.get("/cerca", {"q": "zzz"}))

@@ -4,6 +4,16 @@ import { open } from "./dialogs.js";
 
 const palette = document.getElementById("palette");
 
+// The records opened last, per brand, in this browser: what the empty palette begins with.
+const shelf = `filiera-seen:${document.body.dataset.brand}`;
+const most = 8;
+const seen = () => (localStorage.getItem(shelf) ?? "").split(",").filter(Boolean);
+const record = document.querySelector("[data-record]");
+if (record) {
+  const others = seen().filter((one) => one !== record.dataset.record);
+  localStorage.setItem(shelf, [record.dataset.record, ...others].slice(0, most).join(","));
+}
+
 if (palette) {
   const field = palette.querySelector("input");
   const items = () => [...palette.querySelectorAll("[role=option]")];
@@ -19,6 +29,8 @@ if (palette) {
 
   palette.addEventListener("opened", () => {
     field.select();
+    palette.querySelector("[name=recenti]").value = seen().filter((one) => one !== record?.dataset.record).join(",");
+    palette.querySelector("[name=scheda]").value = record?.dataset.recordName ?? "";
     htmx.trigger(field, "look");
   });
   palette.addEventListener("htmx:afterSwap", () => choose(items()[0]));

@@ -74,6 +74,13 @@ function everything(wanted) {
   if (wanted) label.textContent = label.dataset.all;
   document.querySelector("[data-select-matching]").hidden = true;
 }
+// Two to fifty records can become one: the page of merges is given their ids.
+document.addEventListener("click", ({ target }) => {
+  const merge = target.closest("[data-merges]");
+  if (!merge) return;
+  const ids = [...list().querySelectorAll("input[name=lead]:checked")].map((box) => box.value);
+  location.assign(`${merge.dataset.merges}?ids=${ids.join(",")}`);
+});
 // A choice in the bar arms its button; choosing another disarms the first.
 document.addEventListener("change", ({ target }) => {
   if (!target.matches("[data-does]")) return;
@@ -95,6 +102,8 @@ function selection() {
   const bar = document.querySelector("[data-bulk]");
   if (!bar) return;
   everything(false);
+  const merge = bar.querySelector("[data-merges]");
+  if (merge) merge.hidden = chosen.length < 2 || chosen.length > 50;
   const matching = bar.querySelector("[data-select-matching]");
   if (matching) matching.hidden = chosen.length < rows.length;
   bar.hidden = chosen.length === 0;
