@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import accept, board, duplicates, intake, isolation, pages, ringing, sign_in
+from bench import accept, board, duplicates, importing, intake, isolation, pages, ringing, sign_in
 from bench.figures import Figure, write
 from bench.house import Machine, machine, say
 
@@ -20,6 +20,7 @@ FIGURES: dict[str, tuple[Measure, float]] = {
     "Q-5a": (duplicates.q5a, 0),
     "Q-5b": (duplicates.q5b, 0),
     "Q-6": (pages.q6, 10),
+    "Q-7": (importing.q7, 0),
     "Q-11": (isolation.q11, 10),
     "Q-12": (board.q12, 0),
     "IDN-39": (sign_in.idn39, 15),

@@ -18,14 +18,13 @@ from django.db import connection
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from filiera.contacts import consents, queries, subject, timeline
+from filiera.contacts import consents, exporting, queries, subject, timeline
 from filiera.contacts.models import Contact
 from filiera.identity import audit
 from filiera.identity.models import AuditEntry, Brand
 from filiera.platform import brand_scope, events, holdings
 from filiera.platform.holdings import Holding
 
-_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _MOST_TOLD = 10_000
 _OURS = ("brand_id",)  # says nothing to a person
 
@@ -104,14 +103,8 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     names = list(rows[0])
     writer.writerow(names)
     for row in rows:
-        writer.writerow([_cell(row.get(name)) for name in names])
+        writer.writerow([exporting.cell(row.get(name)) for name in names])
     return out.getvalue()
-
-
-def _cell(value: Any) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    text = "" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
-    return f"'{text}" if text.startswith(_DANGEROUS) else text
 
 
 def _page(

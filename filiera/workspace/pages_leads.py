@@ -99,6 +99,8 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         "chips": lead_list.chips(asked, sources),
         "views": views,
         "without_one": [] if found.rows else lead_list.without_one(asked, sources, me=me, now=now),
+        "may_import": principal_of(request).may("manage_intake"),
+        "may_export": principal_of(request).may("export_data"),
         "first_use": not found.rows and not asked.is_filtered and not queries.has_any_lead(),
         "states": LeadState.choices,
         "arrivals": lead_list.arrivals(),

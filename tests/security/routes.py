@@ -17,7 +17,7 @@ from django.utils.datastructures import MultiValueDict
 
 from filiera.api_urls import api
 from filiera.capture.models import MarketingSource, Source, Submission
-from filiera.contacts.models import Contact, DuplicateSuggestion, Merge
+from filiera.contacts.models import Contact, DuplicateSuggestion, ImportRun, Merge
 from filiera.identity.models import ApiKey, Brand, Invitation, Notification, Session, User, VaultKey
 from filiera.pipeline.models import Activity, Deal, Stage
 from filiera.routing.models import Agent, Connection, Decision, OutboundNumber, Process
@@ -41,6 +41,7 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "fonte_lista": (Source,),
     "Fonte": (MarketingSource,),
     "id": (Submission,),
+    "import_id": (ImportRun,),
     "invitation_id": (Invitation,),
     "job_id": (JOB,),
     "key_id": (VaultKey, ApiKey),

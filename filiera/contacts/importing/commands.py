@@ -213,16 +213,20 @@ def set_origin(*, run_id: UUID, origin: Origin, now: datetime) -> ImportRun:
 
 
 @transaction.atomic
-def start_check(*, run_id: UUID, now: datetime) -> ImportRun:
-    """Try the whole file in the background. Raises ImportMissing, NotNow, Invalid when something is not said yet."""
+def start_check(*, run_id: UUID, now: datetime, goes_on: bool = False, by_job: bool = True) -> ImportRun:
+    """Try the whole file in the background, and with `goes_on` bring it in at once afterwards.
+
+    Raises ImportMissing, NotNow, Invalid when something is not said yet.
+    """
     run = _preparing(run_id)
     _demand_answers(run)
     run.status, run.cursor, run.counts, run.trouble = Status.CHECKING, 0, {}, ""
-    return _defer(run, now)
+    run.rules = {**run.rules, "goes_on": goes_on}
+    return _defer(run, now) if by_job else _saved(run, now)
 
 
 @transaction.atomic
-def start(*, run_id: UUID, now: datetime) -> ImportRun:
+def start(*, run_id: UUID, now: datetime, by_job: bool = True) -> ImportRun:
     """Bring the people in, in the background. Raises ImportMissing, NotNow before the trial."""
     run = _locked(run_id)
     if run.status != Status.CHECKED:
@@ -230,7 +234,7 @@ def start(*, run_id: UUID, now: datetime) -> ImportRun:
     _demand_answers(run)
     ImportFault.objects.filter(run_id=run.id).delete()
     run.status, run.cursor, run.counts, run.started_at = Status.RUNNING, 0, {}, now
-    return _defer(run, now)
+    return _defer(run, now) if by_job else _saved(run, now)
 
 
 @transaction.atomic

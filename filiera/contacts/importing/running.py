@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.db import connection
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
@@ -80,6 +81,12 @@ def check(brand_id: UUID, run_id: UUID) -> None:
             run.cursor = cells[-1][0]
     with brand_scope.use(brand_id), at_work(run_id, Status.CHECKING) as run:
         run.status, run.rows_total, run.trouble = Status.CHECKED, run.cursor, ""
+        goes_on = run.rules.get("goes_on")
+    if goes_on:
+        from filiera.contacts.importing import commands  # which asks this one
+
+        with brand_scope.use(brand_id):
+            commands.start(run_id=run_id, now=timezone.now())
 
 
 def bring_in(brand_id: UUID, run_id: UUID) -> None:
@@ -155,6 +162,10 @@ def _sets(brand_id: UUID, run: ImportRun, *, after: int) -> Iterator[list[tuple[
     every = files.rows(pieces_of(brand_id, run.id), Options(**run.options))
     remaining = (one for one in every if one[0] > after)
     while together := list(islice(remaining, SET)):
+        with brand_scope.use(brand_id), connection.cursor() as cursor:
+            cursor.execute(
+                "select contacts_refresh_statistics()"
+            )  # of tables that doubled since the last ones
         yield together
 
 
