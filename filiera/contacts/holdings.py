@@ -25,6 +25,7 @@ def register() -> None:
             plain=("status",),
             hidden=("name_key", "surname_key", "email_norm"),
         ),
+        Holding("contacts_contacttag", _("Etichette"), THEIRS, is_removed=True, hidden=("assigned_by_id",)),
         Holding("contacts_contactphone", _("Numeri di telefono"), THEIRS, is_removed=True),
         Holding(
             "contacts_duplicatesuggestion",
@@ -92,6 +93,7 @@ def register() -> None:
         contacts_importrun="a file: how it is read and what came of it; people are in its rows",
         contacts_importpiece="a file that waits for days; values that stand in it are found by looking for them",
         contacts_retentionpolicy="rules of the brand",
+        contacts_tag="labels of the brand",
         contacts_suppression="keyed hashes: kept so that nobody comes back",
         identity_apikey="keys of programs",
         identity_closedaccess="roles of colleagues who are closed out",

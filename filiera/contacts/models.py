@@ -310,6 +310,61 @@ class Merge(BrandRow):
         ]
 
 
+class Tag(BrandRow):
+    """A label of a brand, in a tree: who looks for a tag finds what has one below it, too (CON-26)."""
+
+    class Color(models.TextChoices):
+        LAGUNA = "laguna", _("laguna")
+        COBALTO = "cobalto", _("cobalto")
+        GLICINE = "glicine", _("glicine")
+        PRUGNA = "prugna", _("prugna")
+        TERRA = "terra", _("terra")
+        OLIVA = "oliva", _("oliva")
+        BOSCO = "bosco", _("bosco")
+        ARDESIA = "ardesia", _("ardesia")
+
+    name = models.CharField(max_length=100)
+    slug = models.CharField(max_length=100)
+    color = models.CharField(max_length=10, choices=Color, default=Color.ARDESIA)
+    parent = BrandForeignKey("self", null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["brand_id", "parent", "slug"], name="tag_once_per_parent", nulls_distinct=False
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TagAssignment(BrandRow):
+    """That something carries a tag; one such table for each kind of thing, in the room of the thing (PLT-44)."""
+
+    tag = BrandForeignKey(Tag, on_delete=models.CASCADE)
+    assigned_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+
+class ContactTag(TagAssignment):
+    """A tag of a person."""
+
+    contact = BrandForeignKey(Contact, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "contact", "tag"], name="contact_tag_once"),
+        ]
+        indexes = [models.Index(fields=["brand_id", "tag", "contact"], name="contact_by_tag")]
+
+
 class RetentionPolicy(BrandRow):
     """How long a brand keeps a class of data, when not as long as by default, with the reason (GD-31)."""
 

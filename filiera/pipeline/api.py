@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema, Status
 
 from filiera.contacts import queries as contacts
-from filiera.contacts import timeline
+from filiera.contacts import tags, timeline
 from filiera.identity.models import UserRole
 from filiera.identity.permissions import Principal, demand
 from filiera.pipeline import commands, queries, shapes
@@ -50,6 +50,7 @@ class LeadQuery(Page):
     status: list[State] = []
     source: list[UUID] = []
     owner: list[UUID] = []
+    tag: UUID | None = None
     arrived_from: Moment | None = None
     arrived_to: Moment | None = None
     q: str = Field("", max_length=200)
@@ -63,6 +64,7 @@ def list_leads(request: HttpRequest, asked: Query[LeadQuery]) -> Any:
         states=tuple(asked.status),
         marketing_source_ids=tuple(asked.source),
         owner_ids=tuple(asked.owner),
+        tag_ids=tuple(sorted(tags.with_below(asked.tag))) if asked.tag else (),
         arrived_from=aware(asked.arrived_from),
         arrived_to=aware(asked.arrived_to),
         text=storable(asked.q),

@@ -17,7 +17,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
 from filiera.capture.models import MarketingSource
-from filiera.contacts import merging
+from filiera.contacts import merging, tags
 from filiera.identity.permissions import demand
 from filiera.pipeline import api, commands, queries, shapes
 from filiera.pipeline.api import ACTIVITIES, EDIT, VIEW, aware, storable
@@ -115,9 +115,13 @@ def _lead_filter(asked: Mapping[str, str]) -> LeadFilter | None:
         if source_id is None:
             return None
         sources = (source_id,)
-    if asked.get("tag", "").strip():
-        return None
-    return LeadFilter(states=states, marketing_source_ids=sources, text=storable(asked.get("q", ""))[:200])
+    tag_ids: tuple[UUID, ...] = ()
+    if word := storable(asked.get("tag", "")).strip():
+        tag_ids = tuple(sorted(tags.named(word)))
+        if not tag_ids:
+            return None
+    text = storable(asked.get("q", ""))[:200]
+    return LeadFilter(states=states, marketing_source_ids=sources, text=text, tag_ids=tag_ids)
 
 
 def read_lead(request: HttpRequest, lead_id: str) -> Answer:

@@ -4,7 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from filiera.capture.models import MarketingSource, Submission
-from filiera.contacts.models import Contact, LeadState
+from filiera.contacts.models import Contact, LeadState, TagAssignment
 from filiera.identity.models import User
 from filiera.platform.models import BrandForeignKey, BrandRow
 
@@ -295,3 +295,25 @@ class StateRule(BrandRow):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["brand_id", "activity_type"], name="state_rule_once")]
+
+
+class DealTag(TagAssignment):
+    """A tag of a deal."""
+
+    deal = BrandForeignKey(Deal, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["brand_id", "deal", "tag"], name="deal_tag_once")]
+        indexes = [models.Index(fields=["brand_id", "tag", "deal"], name="deal_by_tag")]
+
+
+class LeadEventTag(TagAssignment):
+    """A tag of one arrival of a lead."""
+
+    lead_event = BrandForeignKey(LeadEvent, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brand_id", "lead_event", "tag"], name="lead_event_tag_once")
+        ]
+        indexes = [models.Index(fields=["brand_id", "tag", "lead_event"], name="lead_event_by_tag")]

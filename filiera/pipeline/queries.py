@@ -12,7 +12,8 @@ from django.db import connection
 from django.db.models import Q
 
 from filiera.contacts import queries as contacts
-from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, LeadState
+from filiera.contacts import tags
+from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, LeadState, Tag
 from filiera.pipeline import lead_conditions
 from filiera.pipeline.commands import DealMissing
 from filiera.pipeline.lead_conditions import Group, Reader
@@ -47,6 +48,8 @@ class LeadFilter:
     groups: tuple[Group, ...] = ()
     any_group: bool = False
     reader: Reader | None = None
+    # Of people; with those below them, as `contacts.tags.with_below` says.
+    tag_ids: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,6 +447,12 @@ def _conditions(wanted: LeadFilter) -> tuple[str, str, list[Any]]:
         )
         parts.append(condition)
         values += given
+    if wanted.tag_ids:
+        carried, given = _one_of("carried.tag_id", wanted.tag_ids)
+        parts.append(
+            f"contact.id in (select carried.contact_id from contacts_contacttag carried where {carried})"
+        )
+        values += given
     return people, " and ".join(parts), values
 
 
@@ -480,6 +489,7 @@ class LeadRecord:
     events: list[LeadEvent]
     tasks: list[Activity]
     suggestions: list[Suggested]
+    tags: list[Tag] = field(default_factory=list)
 
     @property
     def deal(self) -> Deal | None:
@@ -521,8 +531,9 @@ _STAYS = Prepared(lambda one: StageHistory.objects.filter(deal_id=one))
 
 
 def lead_record(contact_id: UUID) -> LeadRecord:
-    """Return one lead. Seven statements at most. Raises ContactMissing, also across brands."""
-    return record_of(contacts.contact_for(contact_id))
+    """Return one lead. Eight statements at most. Raises ContactMissing, also across brands."""
+    found = record_of(contacts.contact_for(contact_id))
+    return replace(found, tags=tags.of_person(contact_id))
 
 
 def record_of(contact: Contact) -> LeadRecord:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone, translation
 
-from filiera.contacts.models import Contact, ContactPhone, LeadState
+from filiera.contacts.models import Contact, ContactPhone, LeadState, Tag
 from filiera.contacts.timeline import TimelineItem
 from filiera.identity.models import User
 from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage
@@ -57,7 +57,7 @@ def record(found: LeadRecord) -> dict[str, Any]:
     return {
         **_person(found.contact),
         "phones": [phone(each) for each in found.phones],
-        "tags": [],
+        "tags": [tag(each) for each in found.tags],
         "deal": deal_of_lead(found.deal) if found.deal else None,
         "deals": [deal_of_lead(each) for each in found.deals],
         "last_events": [event(each) for each in found.events],
@@ -145,10 +145,15 @@ def historic_record(found: LeadRecord) -> dict[str, Any]:
     row = LeadRow(found.contact, main, None, found.deal, None)
     return historic_lead(row) | {
         "phones": [phone(each) for each in found.phones],
-        "tags": [],
+        "tags": [tag(each) for each in found.tags],
         "deal": deal_of_lead(found.deal) if found.deal else None,
         "events": [event(each) for each in found.events],
     }
+
+
+def tag(one: Tag) -> dict[str, str]:
+    """Return a tag of a lead."""
+    return {"id": str(one.id), "name": one.name, "color": one.color}
 
 
 def thread(items: Sequence[TimelineItem]) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ from filiera.workspace import (
     lead_list,
     lead_record,
     lead_rows,
+    pages_tags,
     queries,
     saved_views,
     timeline,
@@ -195,6 +196,8 @@ def _record(request: HttpRequest, contact: Contact, more: dict[str, Any] | None 
         "can_ring": found.call.state == "allowed" and found.outcome is not None,
         "may_privacy": principal.may("system_settings"),
         "weighted": _weighted(found.deal),
+        "tags": pages_tags.of_record(contact.pk),
+        "may_edit": principal.may("edit_contacts"),
         "why": _why_in_short(found, principal.user.pk),
     }
     return render(request, "workspace/record.html", context | (more or {}))

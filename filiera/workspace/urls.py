@@ -50,6 +50,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("activities/<uuid:activity_id>/finish", pages_leads.finish_activity, name="activity-done"),
     path("", include("filiera.workspace.pages_quick_add")),
+    path("", include("filiera.workspace.pages_tags")),
     path("", include("filiera.workspace.pages_privacy")),
     path("", include("filiera.workspace.pages_system")),
     path("", include("filiera.workspace.pages_brands")),

@@ -8,10 +8,18 @@ from uuid import UUID
 
 from django.db import connection
 
-from filiera.contacts import rules, suppressions
+from filiera.contacts import rules, suppressions, tags
 from filiera.contacts.merging import references
 from filiera.contacts.merging.references import Fate
-from filiera.contacts.models import Consent, Contact, ContactPhone, DuplicateSuggestion, LeadState
+from filiera.contacts.models import (
+    Consent,
+    Contact,
+    ContactPhone,
+    ContactTag,
+    DuplicateSuggestion,
+    LeadState,
+    Tag,
+)
 from filiera.pipeline.models import Activity, Deal, DealClosing, LeadEvent, Stage, StageHistory
 from filiera.routing.models import Agent, CallAttempt, Decision, Process
 from tests.leads import NOW, source, submission
@@ -28,6 +36,7 @@ class World:
     agents: list[Agent]
     stranger: Contact
     submissions: list[Any]
+    tags: list[Tag]
     number: int = 0
 
     @classmethod
@@ -38,6 +47,7 @@ class World:
             agents=[Agent.objects.create(name=f"Agente {n}", provider_agent_id=f"a{n}") for n in range(2)],
             stranger=_person(Random(0), 0),
             submissions=[submission(of) for _ in range(4)],
+            tags=[tags.create(name=f"Etichetta {n}", now=NOW) for n in range(4)],
         )
 
     def next(self) -> int:
@@ -56,6 +66,8 @@ def graph(world: World, random: Random, *, people: int) -> list[Contact]:
         deals = _deals(world, random, one)
         _rows(world, random, one, deals)
         _consents(world, random, one)
+        for tag in random.sample(world.tags, random.randrange(4)):
+            ContactTag.objects.create(contact=one, tag=tag, created_at=_moment(random))
     _suggestions(random, [*found, world.stranger])
     return found
 

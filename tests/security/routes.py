@@ -17,7 +17,7 @@ from django.utils.datastructures import MultiValueDict
 
 from filiera.api_urls import api
 from filiera.capture.models import MarketingSource, Source, Submission
-from filiera.contacts.models import Contact, DuplicateSuggestion, ImportRun, Merge
+from filiera.contacts.models import Contact, DuplicateSuggestion, ImportRun, Merge, Tag
 from filiera.identity.models import ApiKey, Brand, Invitation, Notification, Session, User, VaultKey
 from filiera.pipeline.models import Activity, Deal, Stage
 from filiera.routing.models import Agent, Connection, Decision, OutboundNumber, Process
@@ -60,6 +60,11 @@ IDS: dict[str, tuple[type[Any], ...]] = {
         )
     },
     "merge_id": (Merge,),
+    "tag_id": (Tag,),
+    "tag": (Tag,),
+    "sotto": (Tag,),
+    "parent_id": (Tag,),
+    "entity_ids": (Contact,),
     "marketing_source": (MarketingSource,),
     "marketing_source_id": (MarketingSource,),
     "number_id": (OutboundNumber,),
@@ -108,6 +113,13 @@ PLAIN: dict[str, str] = {
     "life": "90",
     "max_concurrent_calls": "1",
     "name": "email",
+    "nome": "Fiera",
+    "colore": "terra",
+    "color": "terra",
+    "togli": "",
+    "anche_sotto": "",
+    "cascade": "",
+    "entity_type": "contact",
     "nota": "Una nota",
     "on": "on",
     "pagina": "1",

@@ -98,6 +98,8 @@ def merge(
             own.unite_phones(planned)
         with ledger.watching(own.SUGGESTIONS, survivor.id, own.watched_suggestions(planned)):
             own.unite_suggestions(planned)
+        with ledger.watching(own.TAGS, survivor.id, own.watched_tags(planned)):
+            own.unite_tags(planned)
         own.write_people(planned, now=now)
         for one in references.moving():
             # A tombstone of this merge points to the survivor already.
@@ -182,7 +184,9 @@ def undo(*, merge_id: UUID, now: datetime, user_id: UUID | None) -> Undone:
         change = Change(**told)
         if change.about == own.PHONES:
             own.without_taken_keys(change, ids)
-        take_back(change, back, column_by_column=change.about in (own.PEOPLE, own.PHONES))
+        if change.about == own.TAGS:
+            own.without_deleted_tags(change)
+        take_back(change, back, column_by_column=change.about in (own.PEOPLE, own.PHONES, own.TAGS))
     if followed or counted != _counts_of(manifest, survivor):
         for room in references.rooms():
             if room.after_undo is not None:

@@ -12,10 +12,10 @@ from filiera.contacts.merging import references
 from filiera.contacts.merging.ledger import Change, Watched
 from filiera.contacts.merging.plan import Plan
 from filiera.contacts.merging.references import Fate
-from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
+from filiera.contacts.models import Contact, ContactPhone, ContactTag, DuplicateSuggestion, Tag
 from filiera.platform import bulk
 
-PHONES, SUGGESTIONS, PEOPLE = "phones", "suggestions", "people"
+PHONES, SUGGESTIONS, PEOPLE, TAGS = "phones", "suggestions", "people", "tags"
 
 
 def register() -> None:
@@ -30,6 +30,7 @@ def register() -> None:
     say("contacts_duplicatesuggestion", "contact_id", Fate.OWN_WAY, "a pair once, and nobody with themselves")
     say("contacts_duplicatesuggestion", "other_id", Fate.OWN_WAY, "a pair once, and nobody with themselves")
     say("contacts_consent", "contact_id", Fate.OWN_WAY, "sealed proofs: moved by the database's own function")
+    say("contacts_contacttag", "contact_id", Fate.OWN_WAY, "a tag once per person")
     say("contacts_contact", "merged_into_id", Fate.MOVES)
     say("contacts_erasure", "contact_id", Fate.MOVES)
     say("contacts_merge", "survivor_id", Fate.STAYS, "the record of an earlier merge, undone after this one")
@@ -93,6 +94,22 @@ def _united(group: Sequence[ContactPhone]) -> ContactPhone:
     return first
 
 
+def watched_tags(plan: Plan) -> Watched:
+    return Watched("contacts_contacttag", "row.contact_id = any(%s::uuid[])", (bulk.uuids(plan.ids),))
+
+
+def unite_tags(plan: Plan) -> None:
+    """Give the survivor the tags of all, each once."""
+    rows = list(ContactTag.objects.filter(contact_id__in=plan.ids).order_by("created_at", "id"))
+    rows.sort(key=lambda row: row.contact_id != plan.survivor.id)
+    kept: dict[UUID, ContactTag] = {}
+    for row in rows:
+        kept.setdefault(row.tag_id, row)
+    standing = {row.id for row in kept.values()}
+    ContactTag.objects.filter(id__in=[row.id for row in rows if row.id not in standing]).delete()
+    ContactTag.objects.filter(id__in=standing).update(contact_id=plan.survivor.id)
+
+
 def unite_suggestions(plan: Plan) -> None:
     """Forget that these people may be one, and ask of the survivor what was asked of the others.
 
@@ -138,3 +155,12 @@ def without_taken_keys(change: Change, ours: Iterable[UUID]) -> None:
     )
     for row in back:
         row["is_match_key"] = row["phone_e164"] not in taken
+
+
+def without_deleted_tags(change: Change) -> None:
+    """Let no tag come back that was deleted meanwhile."""
+    removed = change.removed.get("contacts_contacttag", [])
+    there = set(
+        map(str, Tag.objects.filter(id__in=[row["tag_id"] for row in removed]).values_list("id", flat=True))
+    )
+    removed[:] = [row for row in removed if row["tag_id"] in there]

@@ -13,6 +13,7 @@ from filiera.contacts.merging.plan import Plan
 from filiera.contacts.merging.references import Fate
 from filiera.contacts.models import Merge
 from filiera.platform import bulk
+from filiera.platform.prepared import Prepared
 
 MOST_COUNTED: Final = 10_000
 
@@ -36,10 +37,15 @@ def past(*, offset: int, limit: int) -> tuple[Sequence[Merge], int]:
     return list(rows[offset : offset + limit]), Merge.objects.values("id")[:MOST_COUNTED].count()
 
 
+_MERGES = Merge.objects.select_related("by_user", "undone_by").defer("manifest")
+_OF_ONE = Prepared(lambda one: _MERGES.filter(survivor_id=one).order_by("-at", "-id"))
+
+
 def of(contact_ids: Sequence[UUID], limit: int) -> Sequence[Merge]:
     """Return the merges in which these people lived on, newest first."""
-    rows = Merge.objects.filter(survivor_id__in=list(contact_ids)).select_related("by_user", "undone_by")
-    return list(rows.order_by("-at", "-id").defer("manifest")[:limit])
+    if len(contact_ids) == 1:  # every record asks this
+        return _OF_ONE(contact_ids[0])[:limit]
+    return list(_MERGES.filter(survivor_id__in=list(contact_ids)).order_by("-at", "-id")[:limit])
 
 
 def counts(contact_ids: Sequence[UUID]) -> dict[str, dict[UUID, int]]:
