@@ -10,7 +10,7 @@ from filiera.platform.migration_operations import Audited, BrandIsolation
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("contacts", "0011_tags"),
+        ("contacts", "0012_tags"),
         ("pipeline", "0004_audited"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -10,7 +10,7 @@ from filiera.platform.migration_operations import Audited, BrandIsolation
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("contacts", "0010_imports"),
+        ("contacts", "0011_statistics_while_importing"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
