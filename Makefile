@@ -6,6 +6,8 @@ PYTHON ?= python3
 FILIERA := .venv/bin/filiera
 # Checks read the settings and need a data folder, not yours.
 CHECK_HOME := FILIERA_HOME=.venv/check-home
+# Processes among which the tests are dealt out (tests/side_by_side.py); 0 runs them in one, as plain pytest does.
+WORKERS ?= 2
 
 demo: ready  ## the product with invented data and simulated providers; TRAFFIC=1 keeps leads coming
 	@exec $(FILIERA) demo $(if $(filter 1 yes true,$(TRAFFIC)),--traffic)
@@ -14,7 +16,7 @@ up: ready  ## the product, empty
 	@exec $(FILIERA) up
 
 test: ready-dev  ## the test suite on a real PostgreSQL and a real browser; ARGS="tests/capture -x" narrows it
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
 check: ready-dev  ## format, lint, types, direction of imports, migrations, translations, known weaknesses
 	.venv/bin/ruff format --check .
@@ -29,7 +31,7 @@ audit: ready-dev  ## known weaknesses of the locked dependencies, as far as the 
 	.venv/bin/python scripts/audit.py
 
 walls: ready-dev  ## the attacks of docs/security.md (Q-30 to Q-34), with how many were tried
-	.venv/bin/python -m pytest tests/security tests/identity $(ARGS)
+	.venv/bin/python -m pytest -n $(WORKERS) tests/security tests/identity $(ARGS)
 
 bench: ready-dev  ## the figures of docs/bench.md on this machine; ONLY=Q-1,Q-2 narrows it
 	.venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -14,6 +14,7 @@ import django
 import pytest
 
 from tests import database as test_database
+from tests import side_by_side
 from tests.browser import browser, house
 
 # The database is made before Django reads its settings, and Django is up before a test module is imported.
@@ -41,10 +42,24 @@ collect_ignore = [] if os.environ.get("FILIERA_FAULTS") else ["faults"]
 __all__ = ["browser", "house"]
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    side_by_side.keep_the_house_together(item)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests with a browser last: its driver leaves a loop running here, which Django and asyncio object to."""
-    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+    """Run a file's tests with a browser last: its driver keeps a loop running, which Django and asyncio object to."""
+    files = {path: place for place, path in enumerate(dict.fromkeys(item.path for item in items))}
+    items.sort(key=lambda item: (files[item.path], "browser" in getattr(item, "fixturenames", ())))
+
+
+def pytest_xdist_setupnodes() -> None:
+    """Let each worker begin as this process did: with a database of its own, before Django reads its settings."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> side_by_side.ByFile:
+    return side_by_side.ByFile(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
