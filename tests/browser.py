@@ -107,7 +107,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             "FILIERA_HOME": str(home),
             "FILIERA_PORT": str(port),
             "FILIERA_DRY_RUN": "1",
-            "FILIERA_BASE_URL": f"http://127.0.0.1:{port}",
+            "FILIERA_BASE_URL": f"http://localhost:{port}",  # by name: browsers bind no passkey to a number
             "FILIERA_GOOGLE_ISSUER": google.base_url,
             "GOOGLE_OAUTH_CLIENT_ID": google.simulator.knobs.client_id,
             "GOOGLE_OAUTH_CLIENT_SECRET": google.simulator.knobs.client_secret,
@@ -128,7 +128,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             [sys.executable, "-m", "filiera.cli", "web"], cwd=ROOT, env=environment, stdout=log, stderr=log
         )
         try:
-            base = f"http://127.0.0.1:{port}"
+            base = f"http://localhost:{port}"
             _wait_until_up(base, server, home / "web.log")
             yield House(base, environment, cookies, home / "web.log")
         finally:

@@ -176,14 +176,14 @@ def enable_second_factor(request: HttpRequest, given: OnlyCode) -> Any:
 
 @router.post("/auth/mfa/disable", auth=signed_in)
 def disable_second_factor(request: HttpRequest, given: OnlyCode) -> Any:
-    """Turn the second factor off, where no role asks for it."""
+    """Turn the codes of the app off, where no role asks for them or a passkey remains."""
     user = _user(request)
     roles = [role for own in queries.roles_of(user.id).values() for role in own]
     with _counting_codes(request):
         second_factor.disable(
             user, code=given.code, is_required=second_factor.is_required_of(roles), now=timezone.now()
         )
-    return ok(request, {"mfa_enabled": False})
+    return ok(request, {"mfa_enabled": second_factor.is_on(user)})
 
 
 @router.post("/auth/mfa/backup-codes", auth=signed_in)

@@ -10,7 +10,7 @@ from django.core import signing
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from filiera.identity import audit, second_factor
+from filiera.identity import audit, passkeys, second_factor
 from filiera.identity.models import LoginAttempt, User
 from filiera.platform.refusals import Invalid, Refused
 
@@ -23,6 +23,8 @@ SECOND_STEP_WITHIN = timedelta(minutes=5)
 _NO_FAILURES = ("too many attempts", "second factor asked", "email not verified", "account disabled")
 GOOGLE = "google: "
 """What Google's word was worth begins so: no password was guessed, so only the address it came from is counted."""
+PASSKEY = "passkey: "
+"""So does what a passkey's answer was worth."""
 _ONLY_ASKED = ("second factor asked", "email not verified")
 
 
@@ -84,14 +86,7 @@ def sign_in(*, email: str, password: str, ip_address: str | None, now: datetime,
     if user is None:
         keep(email, ip_address, now, reason="wrong credentials")
         raise WrongCredentials(_left(failures))
-    if not user.is_active:
-        keep(email, ip_address, now, reason="account disabled")
-        raise AccountDisabled(_("Questo account è chiuso. Chiedi a chi amministra il tuo marchio."))
-    if EmailAddress.objects.filter(user=user, email=user.email, verified=False).exists():
-        keep(email, ip_address, now, reason="email not verified")
-        raise EmailNotVerified(
-            _("Prima conferma il tuo indirizzo: ti abbiamo scritto un’e-mail con il link.")
-        )
+    _demand_open_account(user, ip_address, now)
     if second_factor.is_on(user):
         if not code:
             keep(email, ip_address, now, reason="second factor asked")
@@ -113,17 +108,54 @@ def second_step(*, step: str, code: str, ip_address: str | None, now: datetime) 
 
     Raises WrongCredentials when that moment is longer than five minutes ago, WrongCode, TooManyAttempts.
     """
-    try:
-        user_id = signing.loads(step, salt=_STEP_SALT, max_age=SECOND_STEP_WITHIN)
-    except signing.BadSignature as error:
-        raise WrongCredentials(_("È passato troppo tempo: ricomincia da e-mail e password.")) from error
-    user = User.objects.filter(pk=user_id, is_active=True).first()
-    if user is None:
-        raise WrongCredentials(_("È passato troppo tempo: ricomincia da e-mail e password."))
+    user = at_second_step(step)
     failures = _open_door(user.email, ip_address, now)
     _check_code(user, code, failures, ip_address, now)
     keep(user.email, ip_address, now, reason="")
     return user
+
+
+def at_second_step(step: str) -> User:
+    """Return whose password was right, at most five minutes ago. Raises WrongCredentials."""
+    too_late = WrongCredentials(_("È passato troppo tempo: ricomincia da e-mail e password."))
+    try:
+        user_id = signing.loads(step, salt=_STEP_SALT, max_age=SECOND_STEP_WITHIN)
+    except signing.BadSignature as error:
+        raise too_late from error
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        raise too_late
+    return user
+
+
+def with_passkey(*, answer: str, step: str, ip_address: str | None, now: datetime) -> User:
+    """Return the person whose passkey answered; every try is kept. With `step` it must be the person of that step.
+
+    Nobody can guess a passkey, so wrong passwords that others tried do not close this way: only too many wrong answers
+    from one address do. Raises passkeys.NotRecognised, passkeys.NotPossible, WrongCredentials, TooManyAttempts, and to
+    who proved who they are AccountDisabled or EmailNotVerified.
+    """
+    expected = at_second_step(step) if step else None
+    known_as = expected.email if expected else ""
+    if is_shut_to(ip_address, now):
+        keep(known_as, ip_address, now, reason="too many attempts")
+        raise too_many()
+    try:
+        user = passkeys.whose(answer, user=expected, now=now)
+    except passkeys.NotRecognised:
+        keep(known_as, ip_address, now, reason=f"{PASSKEY}not recognised")
+        raise
+    _demand_open_account(user, ip_address, now)
+    keep(user.email, ip_address, now, reason="")
+    return user
+
+
+def demand_password(user: User, password: str) -> None:
+    """Raise WrongPassword unless this is the password of who is signed in already."""
+    if not user.has_usable_password():
+        raise WrongPassword(_("Non hai ancora una password: falla arrivare da «L’ho dimenticata»."))
+    if not user.check_password(password):
+        raise WrongPassword(_("La password non è questa."))
 
 
 @contextmanager
@@ -158,6 +190,18 @@ def too_many() -> TooManyAttempts:
     return TooManyAttempts(
         _("Troppi tentativi. Facciamo una pausa di 15 minuti: il tuo account è al sicuro.")
     )
+
+
+def _demand_open_account(user: User, ip_address: str | None, now: datetime) -> None:
+    """Raise AccountDisabled or EmailNotVerified for who proved who they are and may not come in."""
+    if not user.is_active:
+        keep(user.email, ip_address, now, reason="account disabled")
+        raise AccountDisabled(_("Questo account è chiuso. Chiedi a chi amministra il tuo marchio."))
+    if EmailAddress.objects.filter(user=user, email=user.email, verified=False).exists():
+        keep(user.email, ip_address, now, reason="email not verified")
+        raise EmailNotVerified(
+            _("Prima conferma il tuo indirizzo: ti abbiamo scritto un’e-mail con il link.")
+        )
 
 
 def _step_of(user: User) -> str:
@@ -197,7 +241,7 @@ def _failures(email: str, now: datetime) -> int:
     recent = LoginAttempt.objects.filter(email=email, attempted_at__gt=now - WINDOW)
     last_success = recent.filter(success=True).order_by("-attempted_at").first()
     failed = recent.filter(success=False).exclude(failure_reason__in=_NO_FAILURES)
-    failed = failed.exclude(failure_reason__startswith=GOOGLE)
+    failed = failed.exclude(failure_reason__startswith=GOOGLE).exclude(failure_reason__startswith=PASSKEY)
     if last_success:
         failed = failed.filter(attempted_at__gt=last_success.attempted_at)
     return failed.count()

@@ -18,7 +18,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from filiera.identity import audit, emails, people, queries, sessions
-from filiera.identity.commands import WrongPassword
+from filiera.identity.commands import demand_password
 from filiera.identity.models import (
     ApiKey,
     AuthToken,
@@ -28,6 +28,7 @@ from filiera.identity.models import (
     LoginAttempt,
     Notification,
     OutgoingEmail,
+    PasskeyStep,
     Session,
     User,
     UserProfile,
@@ -68,10 +69,7 @@ def leave(*, user: User, password: str, now: datetime) -> None:
 
     Raises WrongPassword, people.LastAdministrator when a brand would have nobody left (IDN-37).
     """
-    if not user.has_usable_password():
-        raise WrongPassword(_("Non hai ancora una password: falla arrivare da «L’ho dimenticata»."))
-    if not user.check_password(password):
-        raise WrongPassword(_("La password non è questa."))
+    demand_password(user, password)
     people.keep_administrators_without(user)
     brand = _brand_of(user)
     user.is_active, user.deleted_at = False, now
@@ -128,7 +126,15 @@ def _erase(user_id: UUID, now: datetime) -> bool:
         email, profile = user.email, UserProfile.objects.filter(user=user).first()
         rows = [user.pk, *([profile.pk] if profile else [])]
         texts = [email, *(_values_of(profile) if profile else [])]
-        for model in (UserProfile, EmailAddress, Authenticator, SocialAccount, AuthToken, Session):
+        for model in (
+            UserProfile,
+            EmailAddress,
+            Authenticator,
+            PasskeyStep,
+            SocialAccount,
+            AuthToken,
+            Session,
+        ):
             model._default_manager.filter(user=user).delete()
         LoginAttempt.objects.filter(email=email).update(email="", ip_address=None)
         user.email, user.name = f"{user.pk}@cancellato.invalid", NOBODY

@@ -21,7 +21,9 @@ from filiera.platform import actor, api, brand_scope, logs
 
 Next = Callable[[HttpRequest], HttpResponse]
 # What there is for who has yet to set up the second factor that their role asks for: setting it up, and leaving.
-WITHOUT_SECOND_FACTOR = ("/account/second-factor", "/logout", "/api/v1/auth/", "/api/auth/")
+WITHOUT_SECOND_FACTOR = (
+    *("/account/second-factor", "/account/passkeys", "/logout", "/api/v1/auth/", "/api/auth/"),
+)
 
 
 class PrincipalAndBrand:

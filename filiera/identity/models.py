@@ -185,6 +185,26 @@ class GoogleStep(models.Model):
         indexes = [models.Index(fields=["created_at"], name="google_step_by_age")]
 
 
+class PasskeyStep(models.Model):
+    """A challenge that waits for the answer of a passkey: good once, for five minutes. Of nobody yet at the door."""
+
+    class Purpose(models.TextChoices):
+        ADD = "add"
+        USE = "use"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    challenge_hash = models.CharField(max_length=64, unique=True)
+    purpose = models.CharField(max_length=10, choices=Purpose)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["user"], name="passkey_step_by_user"),
+            models.Index(fields=["created_at"], name="passkey_step_by_age"),
+        ]
+
+
 class UserRole(BrandRow):
     """A role of a user in a brand. Read before any brand is known, by the function `identity_roles_of`."""
 
@@ -349,6 +369,8 @@ class AuditEntry(models.Model):
         MFA_DISABLED = "MFA_DISABLED", _("Verifica in due passaggi spenta")
         RECOVERY_CODES_RENEWED = "RECOVERY_CODES_RENEWED", _("Codici di recupero nuovi")
         RECOVERY_CODE_USED = "RECOVERY_CODE_USED", _("Codice di recupero usato")
+        PASSKEY_ADDED = "PASSKEY_ADDED", _("Passkey aggiunta")
+        PASSKEY_REMOVED = "PASSKEY_REMOVED", _("Passkey tolta")
         GOOGLE_LINKED = "GOOGLE_LINKED", _("Account Google collegato")
         ACCOUNT_REOPENED = "ACCOUNT_REOPENED", _("Account riaperto")
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from filiera.identity import commands, google, sessions
+from filiera.identity import commands, google, passkeys, sessions
 from filiera.identity.models import User
 from filiera.platform.refusals import Refused
 
@@ -120,9 +120,23 @@ def door(
     with_google = (
         {"google_address": _google_address(context.get("next", ""))} if google.is_configured() else {}
     )
-    answer = render(request, page, with_google | context, status=status)
+    with_passkey = {
+        "offers_passkeys": _offers_passkeys(context.get("step", "")),
+        "base_url": settings.BASE_URL,
+    }
+    answer = render(request, page, with_google | with_passkey | context, status=status)
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+def _offers_passkeys(step: str) -> bool:
+    """Say whether a passkey may answer here: anybody's at the door, after the password of who has one."""
+    if not passkeys.are_possible():
+        return False
+    try:
+        return not step or bool(passkeys.of(commands.at_second_step(step)))
+    except commands.WrongCredentials:
+        return False
 
 
 def _google_address(onward: str) -> str:

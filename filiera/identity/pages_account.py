@@ -15,7 +15,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from filiera.identity import accounts, commands, google_accounts, leaving, queries, second_factor, sessions
+from filiera.identity import (
+    accounts,
+    commands,
+    google_accounts,
+    leaving,
+    passkeys,
+    queries,
+    second_factor,
+    sessions,
+)
 from filiera.identity.models import Session, User
 from filiera.platform.refusals import Refused
 
@@ -38,8 +47,8 @@ class Device:
 def register(request: HttpRequest) -> HttpResponse:
     """Open an account that nobody gave a role yet."""
     if request.method == "GET":
-        return _shown(request, "identity/register.html", {})
-    given = {name: _text(request, name, longest) for name, longest in _REGISTRATION.items()}
+        return shown(request, "identity/register.html", {})
+    given = {name: text_of(request, name, longest) for name, longest in _REGISTRATION.items()}
     try:
         accounts.register(
             **given,
@@ -49,7 +58,7 @@ def register(request: HttpRequest) -> HttpResponse:
         )
     except Refused as refusal:
         context = {"given": given, "faults": refusal.details, "refusal": str(refusal)}
-        return _shown(request, "identity/register.html", context, refusal.status)
+        return shown(request, "identity/register.html", context, refusal.status)
     return _told(
         request,
         _("Ti abbiamo scritto"),
@@ -66,7 +75,7 @@ _REGISTRATION = {"email": 255, "first_name": 100, "last_name": 100}
 def verify(request: HttpRequest) -> HttpResponse:
     """Prove an address. The letter's link asks first: programs that look at links must not use it up."""
     if request.method == "GET":
-        return _shown(request, "identity/verify.html", {"token": request.GET.get("token", "")})
+        return shown(request, "identity/verify.html", {"token": request.GET.get("token", "")})
     try:
         accounts.verify_email(token=request.POST.get("token", ""), now=timezone.now())
     except Refused as refusal:
@@ -85,8 +94,8 @@ def verify(request: HttpRequest) -> HttpResponse:
 def forgotten(request: HttpRequest) -> HttpResponse:
     """Have a letter sent; the answer is the same for every address."""
     if request.method == "GET":
-        return _shown(request, "identity/forgotten.html", {})
-    accounts.ask_for_reset(email=_text(request, "email", 255))
+        return shown(request, "identity/forgotten.html", {})
+    accounts.ask_for_reset(email=text_of(request, "email", 255))
     return _told(
         request,
         _("Guarda la posta"),
@@ -103,7 +112,7 @@ def reset(request: HttpRequest) -> HttpResponse:
     token = (request.POST if request.method == "POST" else request.GET).get("token", "")
     context: dict[str, Any] = {"token": token}
     if request.method == "GET" and accounts.may_reset(token=token, now=timezone.now()):
-        return _shown(request, "identity/reset.html", context)
+        return shown(request, "identity/reset.html", context)
     try:
         accounts.reset_password(token=token, password=request.POST.get("password", ""), now=timezone.now())
     except accounts.UselessToken as refusal:
@@ -116,7 +125,7 @@ def reset(request: HttpRequest) -> HttpResponse:
         )
     except Refused as refusal:
         context |= {"faults": refusal.details, "refusal": str(refusal)}
-        return _shown(request, "identity/reset.html", context, refusal.status)
+        return shown(request, "identity/reset.html", context, refusal.status)
     return _told(request, _("Password cambiata"), _("Ora entra con quella nuova."), ("login", _("Entra")))
 
 
@@ -129,7 +138,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_POST
 def end_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Sign one device out."""
-    sessions.end(session_id, user=_user(request), now=timezone.now(), reason="ended by the person")
+    sessions.end(session_id, user=user_of(request), now=timezone.now(), reason="ended by the person")
     messages.success(request, _("Il dispositivo è uscito."))
     return redirect("account")
 
@@ -138,7 +147,7 @@ def end_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign every other device out."""
     session: Session = request.auth_session  # type: ignore[attr-defined]
-    sessions.end_all(user=_user(request), but=session.pk, now=timezone.now(), reason="ended by the person")
+    sessions.end_all(user=user_of(request), but=session.pk, now=timezone.now(), reason="ended by the person")
     messages.success(request, _("Tutti gli altri dispositivi sono usciti."))
     return redirect("account")
 
@@ -146,13 +155,13 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def set_up_second_factor(request: HttpRequest) -> HttpResponse:
     """Show the secret as a picture, and turn the second factor on with a first code."""
-    user, now = _user(request), timezone.now()
+    user, now = user_of(request), timezone.now()
     refusal = None
     if request.method == "POST":
         try:
             with commands.counting_codes(user, ip_address=sessions.address_of(request), now=now):
-                codes = second_factor.enable(user, code=_text(request, "code", 20), now=now)
-            return _shown(request, "identity/recovery_codes.html", {"codes": codes})
+                codes = second_factor.enable(user, code=text_of(request, "code", 20), now=now)
+            return shown(request, "identity/recovery_codes.html", {"codes": codes})
         except Refused as refused:
             refusal = refused
     try:
@@ -163,32 +172,33 @@ def set_up_second_factor(request: HttpRequest) -> HttpResponse:
         "secret": setup.secret,
         "svg": mark_safe(setup.svg),  # drawn by our library from our own address
         "is_required": getattr(request, "lacks_second_factor", False),
+        "passkeys_are_possible": passkeys.are_possible(),
         "refusal": str(refusal) if refusal else "",
     }
-    return _shown(request, "identity/second_factor.html", context, refusal.status if refusal else 200)
+    return shown(request, "identity/second_factor.html", context, refusal.status if refusal else 200)
 
 
 @require_POST
 def renew_recovery_codes(request: HttpRequest) -> HttpResponse:
     """Show new recovery codes, or turn the second factor off; both for a code."""
-    user, now, code = _user(request), timezone.now(), _text(request, "code", 20)
+    user, now, code = user_of(request), timezone.now(), text_of(request, "code", 20)
     try:
         with commands.counting_codes(user, ip_address=sessions.address_of(request), now=now):
             if request.POST.get("what") == "off":
-                second_factor.disable(user, code=code, is_required=_is_required(user), now=now)
+                second_factor.disable(user, code=code, is_required=is_required_of(user), now=now)
                 messages.success(request, _("La verifica in due passaggi è spenta."))
                 return redirect("account")
             codes = second_factor.renew_recovery_codes(user, code=code, now=now)
     except Refused as refusal:
         return _account(request, refusal)
-    return _shown(request, "identity/recovery_codes.html", {"codes": codes})
+    return shown(request, "identity/recovery_codes.html", {"codes": codes})
 
 
 @sensitive_post_parameters("password")
 @require_POST
 def close(request: HttpRequest) -> HttpResponse:
     """Close the account: out at once, and erased in thirty days."""
-    user, now = _user(request), timezone.now()
+    user, now = user_of(request), timezone.now()
     try:
         with commands.counting_codes(user, ip_address=sessions.address_of(request), now=now):
             leaving.leave(user=user, password=request.POST.get("password", ""), now=now)
@@ -212,7 +222,7 @@ def close(request: HttpRequest) -> HttpResponse:
 def _account(
     request: HttpRequest, refusal: Refused | None = None, close_refusal: Refused | None = None
 ) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     own: Session = request.auth_session  # type: ignore[attr-defined]
     context = {
         "principal": getattr(request, "principal", None),
@@ -221,17 +231,20 @@ def _account(
             for session in sessions.devices_of(user, now=timezone.now())
         ],
         "second_factor_is_on": second_factor.is_on(user),
-        "second_factor_is_required": _is_required(user),
+        "makes_codes": second_factor.makes_codes(user),
+        "passkeys": passkeys.of(user),
+        "passkeys_are_possible": passkeys.are_possible(),
+        "second_factor_is_required": is_required_of(user),
         "codes_left": second_factor.recovery_codes_left(user),
         "refusal": str(refusal) if refusal else "",
-        "close_refusal": _sentence(close_refusal),
+        "close_refusal": sentence_of(close_refusal),
         "is_with_google": google_accounts.is_linked(user),
     }
     status = next((one.status for one in (refusal, close_refusal) if one), 200)
-    return _shown(request, "identity/account.html", context, status)
+    return shown(request, "identity/account.html", context, status)
 
 
-def _sentence(refusal: Refused | None) -> str:
+def sentence_of(refusal: Refused | None) -> str:
     """Return why not, as near to the field as the refusal knows it."""
     if refusal is None:
         return ""
@@ -240,6 +253,11 @@ def _sentence(refusal: Refused | None) -> str:
         if refusal.details
         else str(refusal)
     )
+
+
+def this_device(request: HttpRequest) -> str:
+    """Return what the person calls the device they are at."""
+    return _device_name(request.auth_session)  # type: ignore[attr-defined]
 
 
 def _device_name(session: Session) -> str:
@@ -252,16 +270,16 @@ def _device_name(session: Session) -> str:
     return " · ".join(part for part in (browser, system) if part) or _("Un browser")
 
 
-def _is_required(user: User) -> bool:
+def is_required_of(user: User) -> bool:
     return second_factor.is_required_of(role for own in queries.roles_of(user.id).values() for role in own)
 
 
-def _user(request: HttpRequest) -> User:
+def user_of(request: HttpRequest) -> User:
     assert isinstance(request.user, User)
     return request.user
 
 
-def _text(request: HttpRequest, name: str, longest: int) -> str:
+def text_of(request: HttpRequest, name: str, longest: int) -> str:
     return request.POST.get(name, "").replace("\x00", "").encode("utf-8", "ignore").decode()[:longest]
 
 
@@ -269,10 +287,10 @@ def _told(
     request: HttpRequest, headline: str, sentence: str, onward: tuple[str, str], status: int = 200
 ) -> HttpResponse:
     context = {"headline": headline, "sentence": sentence, "onward": onward[0], "onward_label": onward[1]}
-    return _shown(request, "identity/told.html", context, status)
+    return shown(request, "identity/told.html", context, status)
 
 
-def _shown(request: HttpRequest, page: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+def shown(request: HttpRequest, page: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     answer = render(request, page, context, status=status)
     answer["Cache-Control"] = "no-store"
     return answer

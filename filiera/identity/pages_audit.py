@@ -36,8 +36,9 @@ _ICONS = {
     "LOGIN_FAILED": ("warn", "alert-triangle"),
     "EXPORT": ("hold", "download"),
     "ERASE": ("bad", "trash"),
-    **dict.fromkeys(("MFA_DISABLED", "RECOVERY_CODE_USED"), ("warn", "shield-lock")),
-    **dict.fromkeys(("MFA_ENABLED", "RECOVERY_CODES_RENEWED", "PASSWORD_RESET"), ("", "shield-lock")),
+    **dict.fromkeys(("MFA_DISABLED", "PASSKEY_REMOVED", "RECOVERY_CODE_USED"), ("warn", "shield-lock")),
+    **dict.fromkeys(("MFA_ENABLED", "PASSKEY_ADDED", "RECOVERY_CODES_RENEWED"), ("", "shield-lock")),
+    "PASSWORD_RESET": ("", "shield-lock"),
     **dict.fromkeys(("EMAIL_VERIFIED", "GOOGLE_LINKED", "ACCOUNT_REOPENED"), ("", "login")),
 }
 _NAMING = (("first_name", "last_name"), ("name",), ("label",), ("title",), ("number",), ("email",), ("role",))

@@ -23,7 +23,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     try:
         asked = google_accounts.ask(onward=pages.page_asked_for(request), now=timezone.now())
     except Refused as refusal:
-        return _at_the_door(request, {"refusal": str(refusal), "by_google": "yes"}, refusal.status)
+        return _at_the_door(request, {"refusal": str(refusal), "by_other": "yes"}, refusal.status)
     answer = HttpResponseRedirect(asked.address)
     answer["Cache-Control"] = "no-store"
     answer.set_cookie(
@@ -59,7 +59,7 @@ def back(request: HttpRequest) -> HttpResponse:
             now=now,
         )
     except Refused as refusal:
-        answer = _at_the_door(request, {"refusal": str(refusal), "by_google": "yes"}, refusal.status)
+        answer = _at_the_door(request, {"refusal": str(refusal), "by_other": "yes"}, refusal.status)
     else:
         answer = _let_in(request, person)
     answer["Cache-Control"] = "no-store"

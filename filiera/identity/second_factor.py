@@ -1,5 +1,7 @@
 """The second factor: a code from the person's telephone, and recovery codes for the day it is lost (IDN-22, IDN-23).
 
+A passkey is one too (`passkeys.py`); what is common to both is here.
+
 The rows are allauth's. What allauth leaves to a cache of each process is kept in the row, under a lock: which steps
 were used, so that a code is good once in the whole house. Recovery codes are kept as hashes, not as a seed.
 """
@@ -18,6 +20,7 @@ from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from filiera.identity import audit, permissions, totp, vault
@@ -28,6 +31,7 @@ TOLERANCE = (-1, 0, 1)
 RECOVERY_CODES, RECOVERY_LENGTH = 10, 10
 _LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # none that is read as another
 _PENDING = "pending"
+_A_PASSKEY = Q(type=Authenticator.Type.WEBAUTHN)
 
 
 class AlreadyOn(Refused):
@@ -55,7 +59,12 @@ class Setup:
 
 
 def is_on(user: User) -> bool:
-    """Say whether the person signs in with a second factor."""
+    """Say whether the person signs in with a second factor: an app that makes codes, or a passkey."""
+    return bool(Authenticator.objects.filter(_on() | _A_PASSKEY, user=user).exists())
+
+
+def makes_codes(user: User) -> bool:
+    """Say whether the person has an app that makes codes."""
     return bool(Authenticator.objects.filter(_on(), user=user).exists())
 
 
@@ -90,7 +99,7 @@ def enable(user: User, *, code: str, now: datetime) -> list[str]:
     del row.data[_PENDING]
     row.save(update_fields=["data"])
     audit.secured(user, "MFA_ENABLED")
-    return _new_recovery_codes(user)
+    return new_recovery_codes(user)
 
 
 @transaction.atomic
@@ -98,18 +107,28 @@ def turn_on(user: User, *, secret: str) -> list[str]:
     """Turn the second factor on with a known secret, without a code: for who opens accounts by command."""
     Authenticator.objects.filter(user=user).delete()
     _written(user, secret, pending=False)
-    return _new_recovery_codes(user)
+    return new_recovery_codes(user)
 
 
 @transaction.atomic
 def disable(user: User, *, code: str, is_required: bool, now: datetime) -> None:
-    """Turn the second factor off with a code. Raises Required where the person's roles ask for one."""
-    if is_required:
-        raise Required(_("Il tuo ruolo chiede la verifica in due passaggi: non si può spegnere."))
+    """Turn the app off with a code; passkeys stay. Raises Required for the last factor of who must have one."""
+    if is_required and not Authenticator.objects.filter(_A_PASSKEY, user=user).exists():
+        raise _required()
     if not verify(user, code=code, now=now):
         raise _wrong()
-    Authenticator.objects.filter(user=user).delete()
+    Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).delete()
     audit.secured(user, "MFA_DISABLED")
+    settle(user, is_required=is_required)
+
+
+def settle(user: User, *, is_required: bool) -> None:
+    """Let the recovery codes go with the last factor. Raises Required where the person's roles ask for one."""
+    if is_on(user):
+        return
+    if is_required:
+        raise _required()
+    Authenticator.objects.filter(user=user, type=Authenticator.Type.RECOVERY_CODES).delete()
 
 
 @transaction.atomic
@@ -118,19 +137,32 @@ def renew_recovery_codes(user: User, *, code: str, now: datetime) -> list[str]:
     if not verify(user, code=code, now=now):
         raise _wrong()
     audit.secured(user, "RECOVERY_CODES_RENEWED")
-    return _new_recovery_codes(user)
+    return new_recovery_codes(user)
 
 
 @transaction.atomic
 def verify(user: User, *, code: str, now: datetime) -> bool:
     """Say whether a code is right: of the telephone, each step once, or a recovery code, each once."""
     row = _row(user)
-    if row is None or row.data.get(_PENDING):
-        return False
     given = "".join(code.split()).replace("-", "").lower()
     if len(given) == RECOVERY_LENGTH:
         return _take_recovery_code(user, given)
+    if row is None or row.data.get(_PENDING):
+        return False
     return _take_step(row, given, now)
+
+
+def new_recovery_codes(user: User) -> list[str]:
+    """Return ten codes that take the place of those before, in clear for the only time."""
+    codes = [
+        "".join(secrets.choice(_LETTERS) for _letter in range(RECOVERY_LENGTH)) for _ in range(RECOVERY_CODES)
+    ]
+    Authenticator.objects.update_or_create(
+        user=user,
+        type=Authenticator.Type.RECOVERY_CODES,
+        defaults={"data": {"hashes": [_hash(user, code) for code in codes]}},
+    )
+    return codes
 
 
 def recovery_codes_left(user: User) -> int:
@@ -144,9 +176,7 @@ def context_of(row: Authenticator) -> str:
     return _context(row.user_id)
 
 
-def _on() -> Any:
-    from django.db.models import Q
-
+def _on() -> Q:
     return Q(type=Authenticator.Type.TOTP) & ~Q(data__has_key=_PENDING)
 
 
@@ -188,18 +218,6 @@ def _take_step(row: Authenticator, code: str, now: datetime) -> bool:
     return False
 
 
-def _new_recovery_codes(user: User) -> list[str]:
-    codes = [
-        "".join(secrets.choice(_LETTERS) for _letter in range(RECOVERY_LENGTH)) for _ in range(RECOVERY_CODES)
-    ]
-    Authenticator.objects.update_or_create(
-        user=user,
-        type=Authenticator.Type.RECOVERY_CODES,
-        defaults={"data": {"hashes": [_hash(user, code) for code in codes]}},
-    )
-    return codes
-
-
 def _take_recovery_code(user: User, code: str) -> bool:
     rows = Authenticator.objects.select_for_update().filter(user=user, type=Authenticator.Type.RECOVERY_CODES)
     row = rows.first()
@@ -226,6 +244,10 @@ def _svg(url: str) -> str:
     image = qrcode.make(url, image_factory=SvgPathImage, border=2)
     drawn = str(image.to_string(encoding="unicode"))
     return drawn[drawn.index("<svg") :]
+
+
+def _required() -> Required:
+    return Required(_("Il tuo ruolo chiede la verifica in due passaggi: non si può spegnere."))
 
 
 def _wrong() -> WrongCode:

@@ -323,7 +323,8 @@ _BRAND_AT = _ROLE_AT + 1
 _LOOK_UP = f"""
 select {_columns("s", Session)}, {_columns("u", User)}, r.role, {_columns("b", Brand)},
        exists (select from mfa_authenticator a
-               where a.user_id = u.id and a.type = 'totp' and not a.data ? 'pending') as has_second_factor
+               where a.user_id = u.id
+               and (a.type = 'webauthn' or a.type = 'totp' and not a.data ? 'pending')) as has_second_factor
 from identity_session s
 join identity_user u on u.id = s.user_id and u.is_active
 left join lateral identity_roles_of(u.id) r on true

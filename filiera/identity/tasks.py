@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from filiera.identity import accounts, audit, emails, google_accounts, leaving, sessions, walls
+from filiera.identity import accounts, audit, emails, google_accounts, leaving, passkeys, sessions, walls
 from filiera.identity.models import Brand, LoginAttempt
 from filiera.platform.jobs import app, task
 
@@ -84,6 +84,7 @@ def forget_audit(timestamp: int) -> None:
 @app.periodic(cron="20 * * * *")
 @task(name="identity.tidy_walls", queueing_lock="identity.tidy_walls")
 def tidy_walls(timestamp: int) -> None:
-    """Delete the limits of addresses that have not come back, and what Google was asked for browsers that did not."""
+    """Delete the limits of addresses that have not come back, and what waits for browsers that did not."""
     walls.tidy(timezone.now())
     google_accounts.tidy(timezone.now())
+    passkeys.tidy(timezone.now())

@@ -8,12 +8,15 @@ from filiera.identity import (
     pages_google,
     pages_keys,
     pages_notifications,
+    pages_passkeys,
     pages_people,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("login", pages.sign_in, name="login"),
     path("login/code", pages.sign_in_with_code, name="login-code"),
+    path("login/passkey", pages_passkeys.sign_in, name="login-passkey"),
+    path("login/passkey/options", pages_passkeys.options_to_use, name="login-passkey-options"),
     path("logout", pages.sign_out, name="logout"),
     path("login/language", pages.choose_language, name="guest-language"),
     path("api/auth/callback/google", pages_google.back, name="google-back"),
@@ -51,6 +54,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/reset", pages_account.reset, name="reset"),
     path("account/second-factor", pages_account.set_up_second_factor, name="second-factor"),
     path("account/recovery-codes", pages_account.renew_recovery_codes, name="recovery-codes"),
+    path("account/passkeys", pages_passkeys.add, name="passkey-add"),
+    path("account/passkeys/options", pages_passkeys.options_to_add, name="passkey-options"),
+    path("account/passkeys/<int:passkey_id>", pages_passkeys.rename, name="passkey"),
+    path("account/passkeys/<int:passkey_id>/remove", pages_passkeys.remove, name="passkey-remove"),
     path("account/sessions/end", pages_account.end_other_sessions, name="sessions-end"),
     path("account/sessions/<uuid:session_id>/end", pages_account.end_session, name="session-end"),
 ]

@@ -28,6 +28,7 @@ PORTION: Final = 20
 """An account's requests are taken from the shared budget in portions: one small commit for twenty requests."""
 _DOORS: Final = (
     *("/login", "/api/auth/", "/api/v1/auth/", "/account/register", "/account/verify", "/account/forgotten"),
+    "/account/passkeys",
     *("/account/close", "/account/reset", "/account/second-factor", "/account/recovery-codes", "/invito/"),
 )
 _NO_GUESSING: Final = ("/logout", "/language")

@@ -32,6 +32,7 @@ NOT_AUDITED = {
     "identity_loginattempt": "is itself the record of tries to sign in",
     "identity_notification": "told by the machine, and read by the one it is for",
     "identity_outgoingemail": "written and sent by the machine; what caused a message is recorded",
+    "identity_passkeystep": "a challenge that waits for a passkey, for minutes",
     "identity_session": "signing in and out are actions of their own",
     "identity_vaultversion": "is itself the record of master keys",
     "mfa_authenticator": "of allauth: holds used steps; turning it on and off are actions of their own",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model
 from django.test import Client
@@ -89,6 +90,7 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "view_id": (SavedView,),
     "vista": (SavedView,),
     "actor_user_id": (User,),
+    "passkey_id": (Authenticator,),
     "person": (User,),
     "entity_id": (Contact,),
     "subject": (Contact,),
@@ -255,7 +257,7 @@ def id_of(world: World, model: type[Any]) -> str:
 
 
 def random_id(model: type[Any]) -> str:
-    return "987654321" if model is JOB else "01a20000-0000-7000-8000-00000000dead"
+    return "987654321" if model in (JOB, Authenticator) else "01a20000-0000-7000-8000-00000000dead"
 
 
 def values_of(world: World) -> dict[str, str]:

@@ -38,6 +38,8 @@ PUBLIC = {
     "/logout",
     "/login/language",
     "/login/code",
+    "/login/passkey",
+    "/login/passkey/options",
     "/account/register",
     "/account/verify",
     "/account/forgotten",

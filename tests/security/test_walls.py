@@ -79,7 +79,12 @@ def test_an_e_mail_is_tried_so_often_a_minute_wherever_from(db: None, limits: No
     "address",
     [
         *("/account/register", "/account/verify", "/account/forgotten", "/account/reset", "/account/close"),
-        *("/login/code", "/invito/" + "0" * 32 + "gettone-tirato-a-caso"),
+        *(
+            "/login/code",
+            "/login/passkey",
+            "/login/passkey/options",
+            "/invito/" + "0" * 32 + "gettone-tirato-a-caso",
+        ),
     ],
 )
 def test_a_link_or_a_form_of_the_door_is_tried_so_often_a_minute(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
@@ -68,6 +69,9 @@ def fill(world: World) -> None:
         )
     opened = sessions.open_session(user=world.owner, kind=Session.Kind.API, now=timezone.now())
     world.rows[Session] = opened.session
+    world.rows[Authenticator] = Authenticator.objects.create(
+        user=world.owner, type=Authenticator.Type.WEBAUTHN, data={"name": world.mark, "credential": {}}
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into procrastinate_jobs (queue_name, task_name, lock, status, args)"

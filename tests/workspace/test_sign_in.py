@@ -13,7 +13,7 @@ from tests.workspace.seed import PASSWORD
 
 # Doors that are open on purpose: what answers programs has its own keys, and signing in must be reachable.
 OPEN = (
-    *("login", "login/language", "login/code", "logout"),
+    *("login", "login/language", "login/code", "login/passkey", "login/passkey/options", "logout"),
     *("account/register", "account/verify", "account/forgotten", "account/reset"),
     *("health", "api/", "webhook", "metrics", "l/", "sdk/", "permessi/", "invito/"),
 )
