@@ -44,6 +44,7 @@ api.add_router("", "filiera.identity.notifications_api.router")
 api.add_router("", "filiera.contacts.importing.api.router")  # first: /leads/import is no lead's id
 api.add_router("", "filiera.contacts.api.router")  # leads/merge stands before leads/{lead_id}
 api.add_router("", "filiera.contacts.tags_api.router")
+api.add_router("", "filiera.contacts.rights_api.router")
 api.add_router("", "filiera.pipeline.api.router")
 api.add_router("/capture", "filiera.capture.api.router")
 api.add_router("/routing", "filiera.routing.api.router")

@@ -211,6 +211,18 @@ def withdraw(
     return len(standing)
 
 
+def take_back(contact: Contact, *, channel: str, reason: str, user_name: str, now: datetime) -> int:
+    """Withdraw what a colleague was asked to, on one channel or all; returns how many permissions held."""
+    return withdraw(
+        contact,
+        text=_("Ha revocato a voce o per scritto."),
+        collected_by=user_name,
+        now=now,
+        channel=channel,
+        reason=reason,
+    )
+
+
 @transaction.atomic
 def record(
     contact: Contact,

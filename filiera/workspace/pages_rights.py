@@ -82,13 +82,12 @@ def withdraw_consent(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     channel = request.POST.get("canale", "")
     if channel not in (*(one for one in Consent.Channel.values if one), Suppression.ANY):
         raise Invalid(_("Scegli il canale."), details={"canale": [_("Scegli il canale.")]})
-    consents.withdraw(
+    consents.take_back(
         contact,
-        text=_("Ha revocato a voce o per scritto."),
-        collected_by=principal_of(request).user.name,
-        now=timezone.now(),
         channel=channel,
         reason=Suppression.Reason.WITHDRAWN,
+        user_name=principal_of(request).user.name,
+        now=timezone.now(),
     )
     messages.success(request, _("Revocato, da adesso e in ogni coda."))
     return redirect("lead-privacy", contact.pk)
