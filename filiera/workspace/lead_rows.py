@@ -32,7 +32,7 @@ class Words:
     """What every row of a page says alike, translated once, with the icons of the call."""
 
     select: str = field(default_factory=lambda: _("Seleziona"))
-    edit: str = field(default_factory=lambda: _("Modifica il numero (E)"))
+    edit: str = field(default_factory=lambda: _("Modifica"))
     assumed: str = field(default_factory=lambda: _("Prefisso non scritto: presumo Italia"))
     call: str = field(default_factory=lambda: _("Chiama"))
     correct: str = field(default_factory=lambda: _("Correggi il numero di"))
@@ -81,7 +81,7 @@ def phone_cell(painter: Painter, row: Row) -> SafeString:
     number = words.nobody
     if row.number:
         number = put(
-            '<button class="fi-cell" type="button" data-edit hx-get="{}/{}/phone" hx-target="closest td"'
+            '<button class="fi-cell" type="button" data-edit hx-get="{}/{}/cells/phone" hx-target="closest td"'
             ' hx-swap="outerHTML" title="{}">{}</button>{}',
             painter.leads,
             row.key,
@@ -118,6 +118,24 @@ def _plain(
     """Return the function of a cell that shows one value, or the word for none."""
     template = f'<td class="{css}">{{}}</td>'
     return lambda painter, row: put(template, read(row) or getattr(painter.words, absent))
+
+
+def _typed(name: str, read: Callable[[Row], object]) -> Callable[[Painter, Row], SafeString]:
+    """Return the function of a cell whose text is edited in place, also where there is none yet."""
+    return lambda painter, row: put(
+        '<td class="fi-lead-more" id="{0}-{1}"><button class="fi-cell" type="button" hx-get="{2}/{1}/cells/{0}"'
+        ' hx-target="closest td" hx-swap="outerHTML" title="{3}">{4}</button></td>',
+        *(name, row.key, painter.leads, painter.words.edit, read(row) or painter.words.empty),
+    )
+
+
+CELLS: Final[dict[str, Callable[[Painter, Row], SafeString]]] = {
+    "phone": phone_cell,
+    "email": _typed("email", lambda row: row.lead.email),
+    "city": _typed("city", lambda row: row.lead.city),
+    "company_name": _typed("company_name", lambda row: row.lead.company_name),
+}
+"""The cells that are edited in the list, by the name of their field."""
 
 
 def _arrived(painter: Painter, row: Row) -> SafeString:
@@ -162,9 +180,9 @@ COLUMNS: Final[dict[str, Column]] = {
             _plain("is-num fi-lead-value", lambda row: row.value, absent="blank"),
             is_numeric=True,
         ),
-        Column("email", gettext_lazy("E-mail"), _plain("fi-lead-more", lambda row: row.lead.email)),
-        Column("citta", gettext_lazy("Città"), _plain("fi-lead-more", lambda row: row.lead.city)),
-        Column("azienda", gettext_lazy("Azienda"), _plain("fi-lead-more", lambda row: row.lead.company_name)),
+        Column("email", gettext_lazy("E-mail"), CELLS["email"]),
+        Column("citta", gettext_lazy("Città"), CELLS["city"]),
+        Column("azienda", gettext_lazy("Azienda"), CELLS["company_name"]),
         Column("fonte", gettext_lazy("Fonte"), _plain("fi-lead-more", lambda row: row.lead.source)),
         Column(
             "richieste",

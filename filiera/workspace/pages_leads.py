@@ -1,6 +1,7 @@
 """Leads: the list, the record, what one does on it, why an agent was chosen, and a lead typed by hand."""
 
 import contextlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -532,29 +533,44 @@ def field(request: HttpRequest, contact_id: UUID, name: str) -> HttpResponse:
     if request.method == "GET":
         part = "_field.html" if "mostra" in request.GET else "_field_edit.html"
         return render(request, f"workspace/record/{part}", {"contact": contact, "field": one})
-    typed = request.POST.get("value", "").replace("\x00", "").strip()
-    refusal = ""
-    if request.POST.get("was", one.value) != one.value and typed != one.value:
-        refusal = _("Nel frattempo è diventato “%(theirs)s”. Invio di nuovo per tenere il tuo.") % {
-            "theirs": one.value
-        }
-    else:
-        try:
-            _save_field(request, contact, name, typed)
-        except Refused as refused:
-            refusal = " ".join(sentence for sentences in refused.details.values() for sentence in sentences)
-            refusal = refusal or str(refused)
-    if refusal:
-        context = {"contact": contact, "field": one, "typed": typed, "refusal": refusal}
+    tried = _tried(request, contact, one)
+    if tried.refusal:
         if not request.headers.get("HX-Request"):
-            messages.error(request, refusal)
+            messages.error(request, tried.refusal)
             return redirect("lead", contact.pk)
+        context = {"contact": contact, "field": one, "tried": tried}
         return render(request, "workspace/record/_field_edit.html", context, status=422)
     if not request.headers.get("HX-Request"):
         return redirect("lead", contact.pk)
     contact.refresh_from_db()
     saved = _field(contact, _main_number(contact), name)
     return render(request, "workspace/record/_field.html", {"contact": contact, "field": saved})
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A value that somebody typed: what is against it, and for a conflict what there was when they began (UI-29)."""
+
+    typed: str
+    refusal: str = ""
+    original: str | None = None
+    as_it_was: str = ""  # what sends the original, as JSON
+
+
+def _tried(request: HttpRequest, contact: Contact, one: Field) -> Tried:
+    """Save what was typed, unless it is wrong or the field became something else meanwhile."""
+    typed = request.POST.get("value", "").replace("\x00", "").strip()
+    was = request.POST.get("was", one.value)
+    if one.value not in (was, typed):
+        words = _("Nel frattempo è diventato “%(theirs)s”. Invio di nuovo per tenere il tuo.")
+        values = json.dumps({"value": was, "was": one.value})
+        return Tried(typed, words % {"theirs": one.value}, was, values)
+    try:
+        _save_field(request, contact, one.name, typed)
+    except Refused as refused:
+        told = " ".join(sentence for sentences in refused.details.values() for sentence in sentences)
+        return Tried(typed, told or str(refused))
+    return Tried(typed)
 
 
 @require_POST
@@ -574,26 +590,19 @@ def check_number(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @requires("edit_contacts")
-def phone_cell(request: HttpRequest, contact_id: UUID) -> HttpResponse:
-    """Edit the number in the list: the cell becomes a field and comes back as a cell."""
+def cell(request: HttpRequest, contact_id: UUID, name: str = "phone") -> HttpResponse:
+    """Edit a value in the list: the cell becomes a field and comes back as a cell."""
+    if name not in lead_rows.CELLS:
+        raise Missing(_("Questo campo non c’è."))
     contact = contacts.contact_for(contact_id)
-    me, now = principal_of(request).user, timezone.now()
-    refusal = ""
-    if request.method == "POST":
-        try:
-            _save_field(request, contact, "phone", request.POST.get("value", "").replace("\x00", "").strip())
-        except Refused as refused:
-            refusal = " ".join(sentence for sentences in refused.details.values() for sentence in sentences)
-            refusal = refusal or str(refused)
-    [row] = lead_list.rows_of([contact.pk], me=me.pk, now=now)
-    if not refusal and (request.method == "POST" or "mostra" in request.GET):
-        return HttpResponse(lead_rows.phone_cell(Painter([]), row))
-    context = {
-        "contact": contact,
-        "typed": request.POST.get("value", row.number_typed),
-        "refusal": refusal,
-    }
-    return render(request, "workspace/leads/_phone_edit.html", context, status=422 if refusal else 200)
+    one = _field(contact, _main_number(contact), name)
+    tried = _tried(request, contact, one) if request.method == "POST" else None
+    if (tried and not tried.refusal) or "mostra" in request.GET:
+        [row] = lead_list.rows_of([contact.pk], me=principal_of(request).user.pk, now=timezone.now())
+        return HttpResponse(lead_rows.CELLS[name](Painter([]), row))
+    context = {"contact": contact, "field": one, "tried": tried}
+    status = 422 if tried else 200
+    return render(request, "workspace/leads/_cell_edit.html", context, status=status)
 
 
 def _save_field(request: HttpRequest, contact: Contact, name: str, typed: str) -> None:

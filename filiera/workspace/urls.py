@@ -23,7 +23,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("filiera.workspace.pages_views")),
     path("leads/<uuid:contact_id>", pages_leads.record, name="lead"),
     path("leads/<uuid:contact_id>/why", pages_leads.why, name="lead-why"),
-    path("leads/<uuid:contact_id>/phone", pages_leads.phone_cell, name="lead-phone"),
+    path("leads/<uuid:contact_id>/phone", pages_leads.cell, name="lead-phone"),
+    path("leads/<uuid:contact_id>/cells/<slug:name>", pages_leads.cell, name="lead-cell"),
     path("leads/<uuid:contact_id>/fields/<slug:name>", pages_leads.field, name="lead-field"),
     path(
         "leads/<uuid:contact_id>/fields/<slug:name>/check", pages_leads.check_field, name="lead-field-check"

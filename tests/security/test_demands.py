@@ -62,6 +62,8 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "POST /leads/massa/<uuid:run_id>/ferma",
         "POST /leads/massa/<uuid:run_id>/annulla",
         "GET /leads/<uuid:contact_id>/phone",
+        "GET /leads/<uuid:contact_id>/cells/<slug:name>",
+        "POST /leads/<uuid:contact_id>/cells/<slug:name>",
         "POST /leads/<uuid:contact_id>/phone",
         "GET /leads/<uuid:contact_id>/fields/<slug:name>",
         "POST /leads/<uuid:contact_id>/fields/<slug:name>",

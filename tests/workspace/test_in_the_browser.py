@@ -185,6 +185,39 @@ def test_the_number_is_edited_in_its_cell_and_escape_brings_it_back(visit: Visit
     expect(row.locator(".fi-cell")).to_have_text(before)
 
 
+def test_tab_saves_a_cell_and_opens_the_next(visit: Visit) -> None:
+    page = visit.goto("/leads")
+    page.locator("[data-opens=columns]").click()
+    page.locator("#columns [value=citta]").check()
+    page.locator("#columns").get_by_role("button", name="Usa queste").click()
+    row = page.locator("[data-row]", has_text="Fulvia Rinaldi")
+    row.locator(".fi-lead-phone .fi-cell").click()
+    row.locator("input[name=value]").press("Tab")
+    city = row.locator("[id^=city-] input[name=value]")
+    expect(city).to_be_focused()
+    city.fill("Dolo")
+    city.press("Enter")
+    expect(row.locator("[id^=city-] .fi-cell")).to_have_text("Dolo")
+
+
+def test_a_filter_is_put_together_and_many_leads_change_with_a_way_back(visit: Visit) -> None:
+    page = visit.goto("/leads")
+    page.keyboard.press("f")
+    page.locator("[data-adds=same]").click()
+    page.locator("[name=campo]").select_option("cognome")
+    page.locator("[name=come]").select_option("inizia")
+    page.locator(".fi-condition-v input:visible").fill("Scar")
+    page.get_by_role("button", name="Mostra", exact=True).click()
+    expect(page.locator(".fi-chips")).to_contain_text("Cognome comincia con Scar")
+    expect(page.locator("[data-row]")).to_have_count(1)
+    page.locator("[data-select-all]").check()
+    page.locator("#bulk-assegna").select_option(label="Ada Rossi")
+    page.locator("[data-does-chosen]").click()
+    expect(page.locator(".fi-toast")).to_contain_text("Assegna a Ada Rossi: 1 lead.")
+    page.locator("[data-undo]").click()
+    expect(page.locator("[data-row] .fi-lead-owner")).to_contain_text("nessuno")
+
+
 def test_the_palette_finds_a_person_and_opens_the_record(visit: Visit) -> None:
     page = visit.goto("/oggi")
     page.keyboard.press("Control+k")

@@ -285,6 +285,34 @@ def test_a_field_that_changed_meanwhile_is_not_overwritten_unseen(bea: Any, scop
         assert named("Adele").city == "Spinea"
 
 
+def test_mine_theirs_and_what_it_was_are_offered_where_two_changed_the_same(bea: Any, scope: Any) -> None:
+    """UI-29, in the list: nothing is written until one of the three is chosen."""
+    with scope():
+        pk = named("Adele").pk
+        Contact.objects.filter(pk=pk).update(city="Noale")
+    cell = f"/leads/{pk}/cells/city"
+    answer = bea.post(cell, {"value": "Spinea", "was": "Mirano"})
+    page = text(answer)
+    assert answer.status_code == 422
+    assert 'value="Spinea"' in page
+    assert "Tieni il loro" in page
+    assert "Torna a “Mirano”" in page
+    with scope():
+        assert named("Adele").city == "Noale"
+    assert "Noale" in text(bea.get(f"{cell}?mostra"))
+    bea.post(cell, {"value": "Mirano", "was": "Noale"})
+    with scope():
+        assert named("Adele").city == "Mirano"
+
+
+def test_only_the_cells_of_the_list_are_edited_there(bea: Any, scope: Any) -> None:
+    with scope():
+        pk = named("Adele").pk
+    assert bea.get(f"/leads/{pk}/cells/notes").status_code == 404
+    assert 'value="Mirano"' in text(bea.get(f"/leads/{pk}/cells/city"))
+    assert bea.post(f"/leads/{pk}/cells/email", {"value": "adele@"}).status_code == 422
+
+
 def test_a_wrong_number_is_told_as_typed_and_not_saved(bea: Any, scope: Any) -> None:
     with scope():
         pk = named("Egidio").pk

@@ -42,6 +42,23 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     event.target.dispatchEvent(new CustomEvent("enter", { bubbles: true }));
   }
+  // Tab saves too and opens the next value of the row; a refusal keeps one where one is.
+  if (event.key === "Tab" && event.target.matches(".fi-celledit [data-enter]")) {
+    const row = event.target.closest("tr");
+    const cells = [...row.querySelectorAll(".fi-cell, .fi-celledit")];
+    const at = cells.indexOf(event.target.closest(".fi-celledit"));
+    const next = cells[at + (event.shiftKey ? -1 : 1)]?.closest("td").id;
+    if (next) {
+      event.preventDefault();
+      const place = event.target.closest("td").id;
+      const go = () => {
+        document.removeEventListener("htmx:afterSettle", go);
+        if (!document.getElementById(place)?.matches(".fi-celledit")) document.getElementById(next)?.querySelector(".fi-cell")?.click();
+      };
+      document.addEventListener("htmx:afterSettle", go);
+      event.target.dispatchEvent(new CustomEvent("enter", { bubbles: true }));
+    }
+  }
   if (event.key !== "Escape") return;
   const back = event.target.closest?.(".is-editing, .fi-celledit")?.querySelector(".fi-esc");
   if (!back) return;
