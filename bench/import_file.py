@@ -22,6 +22,7 @@ from django.utils import timezone  # noqa: E402
 from bench.leads import FIRST_NAMES, LAST_NAMES  # noqa: E402
 from filiera.contacts.importing import commands, running  # noqa: E402
 from filiera.contacts.importing.commands import Origin  # noqa: E402
+from filiera.contacts.models import ImportRun  # noqa: E402
 from filiera.platform import actor, brand_scope  # noqa: E402
 
 TITLES = "Nome;Cognome;Telefono;E-mail;Città;CAP;Azienda;Data;Note;Colore\r\n"
@@ -49,8 +50,13 @@ def lines(first: int, rows: int) -> Iterator[str]:
 
 
 def main(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the file in, try it, bring it in, and take it back if `undo` says so; seconds of each."""
+    """Take the file in, try it, bring it in, and take it back if `undo` says so; seconds of each.
+
+    With `goes_on` the last import of the brand is taken up where its process was killed.
+    """
     actor.process_is(actor.Actor(actor.MACHINE, "contacts.work_on_import"))
+    if options.get("goes_on"):
+        return _go_on(options["brand_id"])
     file = io.BytesIO("".join(lines(options["first"], options["rows"])).encode())
     brand_id, took = options["brand_id"], {}
     began = time.monotonic()
@@ -75,6 +81,13 @@ def main(options: dict[str, Any]) -> dict[str, Any]:
         run = commands.run_for(run.id)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {**took, "peak_mb": peak, "status": run.status, **run.counts, "undone": run.undo_counts}
+
+
+def _go_on(brand_id: str) -> dict[str, Any]:
+    with brand_scope.use(brand_id):
+        run = ImportRun.objects.latest("created_at")
+    running.work(run.brand_id, run.id)
+    return {"status": run.status}
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Callable
 
 from bench.house import say
-from faults import claims, kill, outage
+from faults import claims, importing, kill, outage
 from faults.verdict import Verdict
 
 RUNS: dict[str, Callable[[argparse.Namespace], Verdict]] = {
     "Q-20": lambda options: kill.run(options.kills, seed=options.seed),
     "Q-21": lambda options: outage.run(),
     "Q-23": lambda options: claims.run(),
+    "import": lambda options: importing.run(),
 }
 
 

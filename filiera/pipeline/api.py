@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema, Status
@@ -13,8 +13,8 @@ from ninja import Field, Query, Router, Schema, Status
 from filiera.contacts import queries as contacts
 from filiera.contacts import tags, timeline
 from filiera.identity.models import UserRole
-from filiera.identity.permissions import Principal, demand
-from filiera.pipeline import commands, queries, shapes
+from filiera.identity.permissions import EXPORT, Principal, demand
+from filiera.pipeline import commands, exporting, queries, shapes
 from filiera.pipeline.models import Activity
 from filiera.pipeline.queries import ActivityFilter, DealFilter, LeadFilter
 from filiera.platform.api import MOST_PER_PAGE, PER_PAGE, Moment, ok, paginated
@@ -46,7 +46,7 @@ class Page(Schema):
 # Leads
 
 
-class LeadQuery(Page):
+class LeadQuestion(Schema):
     status: list[State] = []
     source: list[UUID] = []
     owner: list[UUID] = []
@@ -55,20 +55,32 @@ class LeadQuery(Page):
     arrived_to: Moment | None = None
     q: str = Field("", max_length=200)
 
+    @property
+    def wanted(self) -> LeadFilter:
+        return LeadFilter(
+            states=tuple(self.status),
+            marketing_source_ids=tuple(self.source),
+            owner_ids=tuple(self.owner),
+            tag_ids=tuple(sorted(tags.with_below(self.tag))) if self.tag else (),
+            arrived_from=aware(self.arrived_from),
+            arrived_to=aware(self.arrived_to),
+            text=storable(self.q),
+        )
+
+
+class LeadQuery(LeadQuestion, Page):
+    pass
+
+
+class LeadExport(LeadQuestion):
+    format: Literal["csv", "jsonl"] = "csv"
+
 
 @router.get("/leads")
 def list_leads(request: HttpRequest, asked: Query[LeadQuery]) -> Any:
     """Return leads, latest arrival first; `total` is exact up to 10 000 and stays 10 001 beyond."""
     demand(request, VIEW)
-    wanted = LeadFilter(
-        states=tuple(asked.status),
-        marketing_source_ids=tuple(asked.source),
-        owner_ids=tuple(asked.owner),
-        tag_ids=tuple(sorted(tags.with_below(asked.tag))) if asked.tag else (),
-        arrived_from=aware(asked.arrived_from),
-        arrived_to=aware(asked.arrived_to),
-        text=storable(asked.q),
-    )
+    wanted = asked.wanted
     rows = queries.lead_page_at(wanted, offset=asked.offset, limit=asked.per_page)
     return paginated(
         request,
@@ -77,6 +89,14 @@ def list_leads(request: HttpRequest, asked: Query[LeadQuery]) -> Any:
         page=asked.page,
         per_page=asked.per_page,
     )
+
+
+@router.get("/leads/export")
+def export_leads(request: HttpRequest, asked: Query[LeadExport]) -> StreamingHttpResponse:
+    """Take the leads of a list away as a file, with the filters of the list; that it was done is on record."""
+    principal = demand(request, EXPORT)
+    told = str(request.GET.urlencode())
+    return exporting.download(principal, asked.wanted, asked.format, asked=told)
 
 
 @router.get("/leads/{lead_id}")

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -27,7 +27,7 @@ from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, 
 from filiera.identity.permissions import demand, requires
 from filiera.journeys import manual
 from filiera.pipeline import commands as pipeline
-from filiera.pipeline import lead_conditions
+from filiera.pipeline import exporting, lead_conditions
 from filiera.pipeline import queries as pipeline_queries
 from filiera.pipeline.models import Activity, Deal
 from filiera.platform import formats
@@ -124,6 +124,16 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         "actions": [one for one in bulk_actions.all_of_them() if principal.may(one.permission)],
     }
     return render(request, "workspace/leads.html", context)
+
+
+@require_GET
+@requires("export_data")
+def export_list(request: HttpRequest) -> StreamingHttpResponse:
+    """Take the leads the address asks for away as a file."""
+    principal, asked = principal_of(request), Asked.read(request.GET)
+    wanted = asked.wanted(me=principal.user, now=timezone.now())
+    kind = "jsonl" if request.GET.get("formato") == "jsonl" else "csv"
+    return exporting.download(principal, wanted, kind, asked=asked.address)
 
 
 def _every_column(shown: Sequence[Column]) -> list[tuple[Column, int]]:

@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("me/preferences", pages.save_preferences, name="preferences"),
     path("me/availability", pages.switch_availability, name="availability"),
     path("leads", pages_leads.lead_index, name="lead-list"),
+    path("leads/esporta", pages_leads.export_list, name="lead-list-export"),
     path("", include("filiera.workspace.pages_merge")),
     path("leads/new", pages_leads.new, name="lead-new"),
     path("leads/new/number", pages_leads.check_number, name="lead-number-check"),

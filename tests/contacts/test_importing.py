@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from filiera.contacts import consents, suppressions
-from filiera.contacts.importing import commands, running
+from filiera.contacts.importing import commands, fields, rows, running
 from filiera.contacts.importing.commands import NotNow, Origin
 from filiera.contacts.models import (
     Consent,
@@ -290,3 +290,52 @@ def test_stopping_keeps_what_came_in_and_can_be_taken_back(in_vegliasi: Any, mon
     commands.start_undo(run_id=run.id, user_id=None, now=timezone.now())
     running.work(run.brand_id, run.id)
     assert not Contact.objects.filter(deleted_at=None).exists()
+
+
+@pytest.mark.parametrize(
+    ("titles", "expected"),
+    [
+        (
+            ["Record ID", "First Name", "Last Name", "Email", "Phone Number", "Mobile Phone Number", "Create Date"],
+            ["hubspot", "first_name", "last_name", "email", "phone", "phone_2", "arrived"],
+        ),
+        (
+            ["Name", "Email", "Phone", "Status", "Assignee", "Created time", "Notes"],
+            ["full_name", "email", "phone", "status", "owner", "arrived", "notes"],
+        ),
+        (["NOME", "cognome", "Cellulare", "Telefono fisso", "Ragione sociale", "C.A.P.", "Provenienza"],
+         ["first_name", "last_name", "phone", "phone_2", "company_name", "cap", "source"]),
+    ],
+)  # fmt: skip
+def test_titles_of_hubspot_of_airtable_and_italian_ones_map_by_themselves(
+    titles: list[str], expected: list[str]
+) -> None:
+    assert list(fields.suggested(titles).values()) == expected
+
+
+@pytest.mark.parametrize("delimiter", [";", ",", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_delimiter_and_letters_are_found_out(in_vegliasi: Any, delimiter: str, encoding: str) -> None:
+    text = LIST.replace(";", delimiter).replace("Adele", "Nicolò")
+    run = prepared(text.encode(encoding))
+    assert run.headers[:2] == ["Nome", "Cognome"]
+    assert run.headers[4] == "Città"
+    assert run.options["delimiter"] == delimiter
+    assert brought(text.encode(encoding)).counts["created"] == 3
+    assert Contact.objects.filter(first_name="Nicolò").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "order", "expected"),
+    [
+        ("31/12/2024", "dmy", "2024-12-30T23:00:00+00:00"),
+        ("12/31/2024 18:05", "mdy", "2024-12-31T17:05:00+00:00"),
+        ("2024-06-01", "dmy", "2024-05-31T22:00:00+00:00"),
+        ("1.6.24", "dmy", "2024-05-31T22:00:00+00:00"),
+        ("31/02/2024", "dmy", None),
+        ("ieri", "dmy", None),
+    ],
+)
+def test_dates_are_read_as_the_file_writes_them(typed: str, order: str, expected: str | None) -> None:
+    found = rows.moment(typed, order, "Europe/Rome")
+    assert (found.isoformat() if found else None) == expected

@@ -97,7 +97,11 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "POST /api/v1/leads/<lead_id>/consents/withdraw",
         "POST /api/v1/leads/<lead_id>/restriction",
     ),
-    "export_data": ("GET /api/v1/routing/export",),
+    "export_data": (
+        "GET /leads/esporta",
+        "GET /api/v1/leads/export",
+        "GET /api/v1/routing/export",
+    ),
     "manage_activities": (
         "POST /api/activities",
         "PATCH /api/activities/<str:activity_id>",

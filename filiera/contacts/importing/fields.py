@@ -99,7 +99,12 @@ FIELDS: Final[dict[str, Field]] = {
                 *("data di creazione", "data inserimento", "data contatto", "creato il", "date"),
             ),
         ),
-        Field(NOTES, _("Note"), known="notes", names=("osservazioni", "descrizione", "description")),
+        Field(
+            NOTES,
+            _("Annotazioni"),
+            known="notes",
+            names=("osservazioni", "annotazioni", "descrizione", "description"),
+        ),
         Field(NOTE, _("Riga nelle note, con il titolo"), policies=(FILL, NEVER), may_repeat=True),
         Field("hubspot", _("Identificativo di HubSpot"), policies=(FILL,), names=("record id", "contact id")),
         Field(
