@@ -110,13 +110,16 @@ def erase(*, contact_id: UUID, now: datetime, user_id: UUID | None = None) -> Er
 def forget(contact_ids: Sequence[UUID], *, now: datetime) -> int:
     """Take the identity out of the rows of these people, whose term is over, in one set; returns how many they were.
 
-    Nobody opposed, so nothing is suppressed; lines about work have terms of their own.
+    Whoever was merged into them goes with them. Nobody opposed, so nothing is suppressed; lines about work have terms
+    of their own.
     """
-    keys = consents.keys_of(contact_ids)
-    shared = consents.keys_of_others(contact_ids, keys)
+    merged = Contact.objects.filter(merged_into_id__in=list(contact_ids)).values_list("id", flat=True)
+    ids = [*contact_ids, *merged]
+    keys = consents.keys_of(ids)
+    shared = consents.keys_of_others(ids, keys)
     own = sorted(keys - shared)
     people = Subject(
-        ids=tuple(contact_ids),
+        ids=tuple(ids),
         emails=tuple(key for key in own if "@" in key),
         numbers=tuple(key for key in own if "@" not in key),
         strong=(),

@@ -146,12 +146,12 @@ def _emails(before: datetime, now: datetime) -> int:
 
 
 def _enquiries(before: datetime, now: datetime) -> int:
-    """Forget who asked, bought nothing, and was not heard of since."""
+    """Forget who asked, bought nothing, and was not heard of since; who was merged goes with whom they live on in."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             select c.id from contacts_contact c
-            where c.last_lead_at < %(before)s and c.restricted_at is null
+            where c.last_lead_at < %(before)s and c.restricted_at is null and c.merged_into_id is null
               and (c.first_name <> '' or c.last_name <> '' or c.email is not null or c.company_name <> ''
                    or exists (select from contacts_contactphone p where p.contact_id = c.id))
               and not exists (select from pipeline_deal d where d.contact_id = c.id and d.status = 'won'

@@ -7,8 +7,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from filiera.capture.models import Submission
-from filiera.contacts import consents
-from filiera.contacts.models import Contact, ContactPhone, RetentionPolicy
+from filiera.contacts import consents, merging
+from filiera.contacts.models import Contact, ContactPhone, Merge, RetentionPolicy
 from filiera.identity.models import OutgoingEmail
 from filiera.journeys import retention, tasks
 from filiera.pipeline import commands as pipeline
@@ -157,3 +157,21 @@ def test_who_had_their_processing_restricted_keeps_everything(in_vegliasi: Any) 
     Contact.objects.update(restricted_at=None)
     gone = retention.run(in_vegliasi.id, now=later)
     assert (gone["requests"], gone["emails"], gone["enquiries"]) == (1, 1, 1)
+
+
+def test_who_was_merged_is_forgotten_with_whom_they_live_on_in_and_not_before(in_vegliasi: Any) -> None:
+    old, bought = people("Gina", "Bruna")
+    Deal.objects.filter(contact=bought).update(status="won", closed_at=NOW)
+    now = NOW + YEAR
+    record = merging.merge(contact_ids=[old.id, bought.id], survivor_id=bought.id, now=now, user_id=None)
+    assert retention.run(in_vegliasi.id, now=now)["enquiries"] == 0
+    merging.undo(merge_id=record.id, now=now, user_id=None)
+    old.refresh_from_db()
+    assert (old.first_name, old.deleted_at) == ("Gina", None)
+    merging.merge(contact_ids=[old.id, bought.id], survivor_id=bought.id, now=now, user_id=None)
+    Deal.objects.filter(status="won").update(is_void=True)
+    assert retention.run(in_vegliasi.id, now=now)["enquiries"] == 1
+    for one in (old, bought):
+        one.refresh_from_db()
+        assert (one.first_name, one.email) == ("", None)
+    assert [one.manifest for one in Merge.objects.all()] == [{}, {}]
