@@ -82,12 +82,9 @@ class House:
         return visit
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, driven from here. Without one the test fails: a page nobody looked at is not finished.
-
-    One for each file, since its driver keeps a loop running for as long as it lives.
-    """
+    """Chromium, driven from here. Without one the test fails: a page nobody looked at is not finished."""
     executable = chromium.path()
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=executable, args=chromium.ARGUMENTS)

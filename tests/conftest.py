@@ -48,9 +48,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run a file's tests with a browser last: its driver keeps a loop running, which Django and asyncio object to."""
-    files = {path: place for place, path in enumerate(dict.fromkeys(item.path for item in items))}
-    items.sort(key=lambda item: (files[item.path], "browser" in getattr(item, "fixturenames", ())))
+    """Run the tests with a browser last: its driver leaves a loop running here, which Django and asyncio object to."""
+    items.sort(key=lambda item: not {"browser", "house"}.isdisjoint(getattr(item, "fixturenames", ())))
 
 
 def pytest_xdist_setupnodes() -> None:
@@ -58,8 +57,8 @@ def pytest_xdist_setupnodes() -> None:
     del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> side_by_side.ByFile:
-    return side_by_side.ByFile(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> side_by_side.InOrder:
+    return side_by_side.InOrder(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

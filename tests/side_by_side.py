@@ -1,7 +1,8 @@
-"""How `pytest -n 2` deals the tests out: a file goes to one worker, and so does the shared house.
+"""How `pytest -n 2` deals the tests out: in the order of a run without workers, a file at a time.
 
-Each worker has a database of its own (`conftest.py`). What asks for the house shares one server and its rows, so all
-of that goes to one worker, in the order of a run without workers. What takes longest begins first.
+Each worker has a database of its own (`conftest.py`). The order counts: tests that really commit come after those that
+find their database empty, those with a browser come last. What asks for the house shares one server and its rows, so
+all of that goes to one worker.
 """
 
 from typing import Any
@@ -10,31 +11,36 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 HOUSE = "house"
-# Files that take half a minute and more; the others follow by the number of their tests.
-LONG = (
-    HOUSE,
-    "tests/security/test_rubbish.py",
-    "tests/security/test_other_brands.py",
-    "tests/platform/test_serving.py",
-    "tests/demo/test_demo.py",
-)
 
 
 def keep_the_house_together(item: pytest.Item) -> None:
-    """Mark what asks for the house: loadgroup then ends its node id with `@house`."""
+    """Mark what asks for the house: `--dist=loadgroup` then ends its node id with `@house`."""
     if HOUSE in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.xdist_group(HOUSE))
 
 
-class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """One unit of work for each file, one for the house, the long ones first."""
+class InOrder(LoadScopeScheduling):  # type: ignore[misc]
+    """One unit of work for each run of tests of the same file, and one for the house."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
+        self._units: dict[str, str] = {}
+
+    def schedule(self) -> None:
+        if not self._units:
+            self._units = _units(next(iter(self.registered_collections.values())))
+        super().schedule()
 
     def _split_scope(self, nodeid: str) -> str:
-        return HOUSE if nodeid.endswith(f"@{HOUSE}") else nodeid.partition("::")[0]
+        return self._units[nodeid]
 
-    def _assign_work_unit(self, node: Any) -> None:
-        for scope in LONG:
-            if scope in self.workqueue:
-                self.workqueue.move_to_end(scope, last=False)
-                break
-        super()._assign_work_unit(node)
+
+def _units(collected: list[str]) -> dict[str, str]:
+    """Return the unit of each node id: its file, with a number, because a file's tests may stand in several places."""
+    units, number, last = {}, 0, ""
+    for nodeid in collected:
+        file = HOUSE if nodeid.endswith(f"@{HOUSE}") else nodeid.partition("::")[0]
+        number += file != last
+        units[nodeid], last = HOUSE if file == HOUSE else f"{file} {number}", file
+    return units
