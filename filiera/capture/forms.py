@@ -27,6 +27,12 @@ REQUIRABLE = (
     "age",
 )
 
+_OWN_NAMES = {
+    "manual": gettext_lazy("Scritti a mano"),
+    "import": gettext_lazy("Importazione"),
+    "landing": gettext_lazy("Pagina di richiesta"),
+    "webhook": gettext_lazy("JSON generico"),
+}
 _HINTS = {
     "landing": gettext_lazy("La pagina con il nostro modulo, o il modulo del tuo sito con il nostro script"),
     "webhook": gettext_lazy("Qualsiasi programma che sappia mandare JSON"),
@@ -42,12 +48,16 @@ _HINTS = {
 }
 
 
+def name_of(kind: str) -> str:
+    """Return what a person calls a kind of source; products keep the name that their makers gave them."""
+    if kind in _OWN_NAMES:
+        return str(_OWN_NAMES[kind])
+    return ADAPTERS[kind].label if kind in ADAPTERS else kind
+
+
 def kinds() -> list[dict[str, Any]]:
     """Return the kinds of source a person can choose, with what each is for."""
-    return [
-        {"name": name, "label": adapter.label, "hint": _HINTS.get(name, "")}
-        for name, adapter in ADAPTERS.items()
-    ]
+    return [{"name": name, "label": name_of(name), "hint": _HINTS.get(name, "")} for name in ADAPTERS]
 
 
 class SourceFields(forms.Form):
@@ -117,7 +127,8 @@ class SourceFields(forms.Form):
         if adapter and mode and mode not in adapter.auth_modes:
             can = ", ".join(str(Source.AuthMode(each).label).lower() for each in adapter.auth_modes)
             self.add_error(
-                "auth_mode", _("%(kind)s non lo sa fare. Può: %(can)s.") % {"kind": adapter.label, "can": can}
+                "auth_mode",
+                _("%(kind)s non lo sa fare. Può: %(can)s.") % {"kind": name_of(adapter.name), "can": can},
             )
         return given
 

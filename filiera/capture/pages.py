@@ -19,7 +19,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from filiera.capture import commands, forms, inbound, queries, snippets, trial
-from filiera.capture.adapters import ADAPTERS
 from filiera.capture.models import Source, Submission
 from filiera.identity.models import User
 from filiera.identity.permissions import demand
@@ -89,7 +88,7 @@ def sources(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     counts, are_floors = inbound.counts_by_source(now - COUNTED_FOR)
     rows = [
-        SourceRow(source, _kind(source.kind), *counts.get(source.id, (0, 0)))
+        SourceRow(source, forms.name_of(source.kind), *counts.get(source.id, (0, 0)))
         for source in Source.objects.select_related("marketing_source").order_by("-is_active", "name")
     ]
     return render(
@@ -252,7 +251,7 @@ def _source_page(
         "page": "sources",
         "page_title": one.name,
         "source": one,
-        "kind": _kind(one.kind),
+        "kind": forms.name_of(one.kind),
         "requests": requests,
         "are_floors": are_floors and requests,
         "has_key": _has_key(one),
@@ -403,12 +402,6 @@ def _has_key(one: Source) -> bool:
     if one.auth_mode == Source.AuthMode.SIGNATURE:
         return one.kind == "meta"
     return one.auth_mode != Source.AuthMode.PUBLIC
-
-
-def _kind(kind: str) -> str:
-    own = {"manual": _("Scritti a mano"), "import": _("Importazione")}
-    adapter = ADAPTERS.get(kind)
-    return own.get(kind) or (str(adapter.label) if adapter else kind)
 
 
 def _source(source_id: UUID) -> Source:

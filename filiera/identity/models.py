@@ -14,14 +14,14 @@ class Brand(models.Model):
     """A company of the installation. Everything else belongs to exactly one."""
 
     class Accent(models.TextChoices):
-        LAGUNA = "laguna"
-        COBALTO = "cobalto"
-        GLICINE = "glicine"
-        PRUGNA = "prugna"
-        TERRA = "terra"
-        OLIVA = "oliva"
-        BOSCO = "bosco"
-        ARDESIA = "ardesia"
+        LAGUNA = "laguna", _("Laguna")
+        COBALTO = "cobalto", _("Cobalto")
+        GLICINE = "glicine", _("Glicine")
+        PRUGNA = "prugna", _("Prugna")
+        TERRA = "terra", _("Terra")
+        OLIVA = "oliva", _("Oliva")
+        BOSCO = "bosco", _("Bosco")
+        ARDESIA = "ardesia", _("Ardesia")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=255)

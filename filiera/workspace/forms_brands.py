@@ -23,9 +23,7 @@ class BrandForm(forms.Form):
     name = forms.CharField(max_length=255, error_messages=_NAMELESS)
     slug = forms.CharField(max_length=100, required=False)
     tagline = forms.CharField(max_length=100, required=False)
-    accent = forms.ChoiceField(
-        choices=[(one.value, one.value.capitalize()) for one in Brand.Accent], required=False
-    )
+    accent = forms.ChoiceField(choices=Brand.Accent.choices, required=False)
     timezone = forms.CharField(max_length=50)
     any_hour = forms.BooleanField(required=False)
     mon = HoursField(required=False)
