@@ -12,6 +12,7 @@ from unittest.mock import patch
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 from django.utils.datastructures import MultiValueDict
@@ -270,7 +271,18 @@ ASKED: Counter[str] = Counter()
 
 
 def ask(client: Client, route: Route, values: dict[str, str], **headers: str) -> Any:
-    """Send a request that carries all values wherever the route takes them."""
+    """Send a request that carries all values wherever the route takes them; what is streamed is read to its end."""
+    answer = _ask(client, route, values, **headers)
+    if not getattr(answer, "streaming", False):
+        return answer
+    whole = HttpResponse(
+        b"".join(answer.streaming_content), status=answer.status_code, headers=dict(answer.headers)
+    )
+    whole.cookies = answer.cookies
+    return whole
+
+
+def _ask(client: Client, route: Route, values: dict[str, str], **headers: str) -> Any:
     ASKED[os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0].rpartition("/")[2]] += 1
     address = route.filled(values)
     deal = {"deal": f"{values['deal']}:1:{values['stage']}"}

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, cast
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
@@ -203,15 +203,15 @@ def discard(request: HttpRequest, import_id: UUID) -> HttpResponse:
 
 @require_GET
 @requires(MANAGE)
-def to_mend(request: HttpRequest, import_id: UUID) -> StreamingHttpResponse:
+def to_mend(request: HttpRequest, import_id: UUID) -> HttpResponse:
     """Hand out the rows to be mended, as they came, with what is wrong; that it was done is on record."""
     run = commands.run_for(import_id)
     audit.record(AuditEntry.Action.EXPORT, entity_type="imports", entity_id=run.pk, detail={"what": "faults"})
     stem = re.sub(r"[^\w.-]+", "-", run.file_name.rpartition(".")[0] or run.file_name, flags=re.ASCII).strip(
         "-"
     )
-    return StreamingHttpResponse(
-        list(faults.file_of(run)),
+    return HttpResponse(
+        "".join(faults.file_of(run)),
         content_type="text/csv; charset=utf-8",
         headers={
             "Content-Disposition": f'attachment; filename="{stem[:80] or "import"}-da-correggere.csv"',
