@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from filiera.contacts import tags
 from filiera.contacts.models import LeadState
 
 LONGEST: Final = 100
@@ -75,6 +76,7 @@ FIELDS: Final[dict[str, Field]] = {
         Field("stato", _("Stato"), "state", "contact.status"),
         Field("titolare", _("Titolare"), "person", "contact.assigned_user_id"),
         Field("fonte", _("Fonte"), "source", "contact.marketing_source_id"),
+        Field("etichetta", _("Etichetta"), "tag", "contact.id"),
         Field("arrivato", _("Arrivato"), "moment", "contact.last_lead_at"),
         Field("creato", _("Primo contatto"), "moment", "contact.created_at"),
         Field("prossima", _("Prossima attività"), "moment", _NEXT),
@@ -117,6 +119,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "state": ("e", "non"),
     "person": ("e", "non"),
     "source": ("e", "non", *_EITHER),
+    "tag": ("e", "non"),
     "number": ("almeno", "massimo", "e", *_EITHER),
     "text": ("contiene", "inizia", "e", "non", *_EITHER),
     "moment": (*_PERIODS, "ultimi", "prossimi", "prima", "dal", "al", *_EITHER),
@@ -168,6 +171,15 @@ def _person(column: str, condition: Condition, reader: Reader) -> Sql:
     return (within if condition.how == "e" else f"not {within}"), [people]
 
 
+def _tag(column: str, condition: Condition, _reader: Reader) -> Sql:
+    """Hold for who carries the tag or one below it; a tag that is gone is carried by nobody."""
+    carried = (
+        "select carried.contact_id from contacts_contacttag carried where carried.tag_id = any(%s::uuid[])"
+    )
+    within = f"{column} in ({carried})"
+    return (within if condition.how == "e" else f"not {within}"), [sorted(tags.named(condition.value))]
+
+
 def _text(column: str, condition: Condition, _reader: Reader) -> Sql:
     wanted = condition.value.lower()
     told = f"lower(coalesce({column}, ''))"
@@ -194,6 +206,7 @@ _COMPARED: Final[dict[str, Callable[[str, Condition, Reader], Sql]]] = {
     "state": _same,
     "source": _same,
     "person": _person,
+    "tag": _tag,
     "text": _text,
     "number": _number,
     "moment": _moment,
@@ -271,6 +284,7 @@ _VALID: Final[dict[str, Callable[[str], bool]]] = {
     "state": lambda value: value in LeadState.values,
     "person": lambda value: value in (ME, TEAM, NOBODY) or _is_uuid(value),
     "source": _is_uuid,
+    "tag": _is_uuid,
     "text": bool,
     "number": _is_number,
     "days": lambda value: value.isdecimal() and value.isascii() and 0 < int(value) <= 3650,

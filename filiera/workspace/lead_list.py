@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from filiera.capture.models import MarketingSource
-from filiera.contacts import phones
+from filiera.contacts import phones, tags
 from filiera.contacts.models import LeadState
 from filiera.identity.models import Brand, User, UserRole
 from filiera.pipeline import lead_conditions
@@ -347,6 +347,8 @@ def _said(one: Condition, sources: Mapping[str, str]) -> tuple[str, str]:
         value = str(LeadState(value).label)
     elif field.kind == "source":
         value = sources.get(value, _("sconosciuta"))
+    elif field.kind == "tag":
+        value = next((one.path for one in tags.tree() if str(one.tag.pk) == value), _("sconosciuta"))
     elif field.kind == "person":
         value = _owner_words(value)
     elif one.how in ("dal", "al"):

@@ -21,7 +21,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from filiera.capture.models import MarketingSource
-from filiera.contacts import phones
+from filiera.contacts import phones, tags
 from filiera.contacts import queries as contacts
 from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, LeadState
 from filiera.identity.permissions import demand, requires
@@ -107,6 +107,7 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         "states": LeadState.choices,
         "arrivals": lead_list.arrivals(),
         "sources": sources,
+        "tags": tags.tree(),
         "colleagues": lead_list.colleagues(),
         "is_dense": choice.is_dense,
         "every_column": _every_column(columns),

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
+from filiera.contacts import tags
 from filiera.contacts.models import Contact
 from filiera.identity.models import Role, UserRole
 from filiera.pipeline import lead_conditions
@@ -63,6 +64,21 @@ def found(browser: Any, query: str) -> set[str]:
 )
 def test_conditions_of_groups_hold(bea: Any, query: str, names: set[str]) -> None:
     assert found(bea, query) == names
+
+
+def test_a_tag_is_a_condition_with_those_below_it(bea: Any, scope: Any) -> None:
+    with scope():
+        fairs = tags.create(name="Fiere", now=timezone.now())
+        milan = tags.create(name="Milano", parent_id=fairs.id, now=timezone.now())
+        adele = Contact.objects.get(first_name="Adele")
+        everybody = set(Contact.objects.values_list("first_name", flat=True))
+        tags.assign(
+            tag_id=milan.id, entity_type="contact", entity_ids=[adele.id], now=timezone.now(), user_id=None
+        )
+    assert found(bea, f"f=1.etichetta.e.{fairs.id}") == {"Adele"}
+    assert found(bea, f"f=1.etichetta.non.{milan.id}") == everybody - {"Adele"}
+    chips = bea.get(f"/leads?f=1.etichetta.e.{milan.id}").context["chips"]
+    assert [(chip.label, chip.value) for chip in chips] == [("Etichetta è", "Fiere / Milano")]
 
 
 def test_my_team_is_who_shares_a_role_with_me(bea: Any, people: Any, scope: Any) -> None:
