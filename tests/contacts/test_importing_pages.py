@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from filiera.contacts.models import Consent, Contact, ContactPhone, ImportFault, ImportRun
 from filiera.identity.models import AuditEntry
-from filiera.platform import brand_scope
+from filiera.platform import brand_scope, live
 
 LIST = """Nome;Cognome;Cellulare;E-mail;Città;Colore
 Adele;Brunetti;+39 351 000 4127;adele.brunetti@posta.example;Noale;blu
@@ -206,3 +208,11 @@ def test_a_spreadsheet_that_unpacks_to_more_than_it_may_is_refused(
     answer = ada_in.post("/leads/importa/file", {"file": SimpleUploadedFile("a.xlsx", bomb)})
     assert answer.status_code == 400
     assert "enorme" in answer.content.decode()
+
+
+def test_pages_hear_of_every_topic_that_is_announced() -> None:
+    """A stream's events have names, and a page listens to those it knows."""
+    script = Path(__file__).parent.parent.parent / "frontend" / "src" / "js" / "shell" / "live.js"
+    known = re.search(r"const known = \[(.*)\];", script.read_text())
+    assert known
+    assert set(json.loads(f"[{known[1]}]")) >= set(live.TOPICS)

@@ -105,7 +105,7 @@ document.addEventListener("click", ({ target }) => {
 });
 
 // ── the stream ──
-const known = ["leads", "calls", "agents", "inbound", "board", "notifications"];
+const known = ["leads", "calls", "agents", "inbound", "board", "notifications", "imports"];
 const others = new BroadcastChannel("filiera-live");
 const brand = document.body.dataset.brand;
 
