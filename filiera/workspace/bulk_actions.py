@@ -14,13 +14,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from filiera.contacts import tags
 from filiera.contacts.models import LeadState
-from filiera.identity.models import User, UserRole
 from filiera.pipeline import commands as pipeline
 from filiera.pipeline.commands import EXCLUSIONS, SOON, SOON_ONLY
 from filiera.pipeline.rules import WON
 from filiera.platform import bulk
 from filiera.platform.refusals import Invalid
+from filiera.workspace import lead_list
 
 Options = dict[str, str]
 Kept = dict[str, Any]
@@ -40,6 +41,7 @@ class Facts:
     event_at: datetime | None
     is_archived: bool
     excluded: str
+    tags: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ def facts_of(contact_ids: Sequence[UUID]) -> dict[UUID, Facts]:
                                         nullif(contact.company_name, ''), contact.email, ''),
                    contact.status, contact.assigned_user_id, contact.deleted_at is not null,
                    event.id, event.received_at, coalesce(event.archived, false),
-                   coalesce(event.excluded_reason, '')
+                   coalesce(event.excluded_reason, ''),
+                   array(select carried.tag_id::text from contacts_contacttag carried
+                         where carried.contact_id = contact.id order by 1)
             from unnest(%s::uuid[]) wanted(id)
             cross join lateral (select * from contacts_contact where id = wanted.id limit 1) contact
             left join lateral (
@@ -120,8 +124,7 @@ def facts_of(contact_ids: Sequence[UUID]) -> dict[UUID, Facts]:
 
 
 def _owners() -> list[tuple[str, str]]:
-    people = User.objects.filter(pk__in=UserRole.objects.values("user"), is_active=True).order_by("name")
-    return [(str(pk), name) for pk, name in people.values_list("pk", "name")] + [("nessuno", _("Nessuno"))]
+    return [*((str(one.pk), one.name) for one in lead_list.colleagues()), ("nessuno", _("Nessuno"))]
 
 
 def _owner(options: Options) -> UUID | None:
@@ -179,6 +182,32 @@ def _state_skips(facts: Facts, deed: Deed) -> str:
     if facts.status == deed.options["stato_nuovo"]:
         return _("è già in questo stato")
     return _("ha una vendita chiusa") if facts.status == WON else ""
+
+
+# Tags
+
+
+def _checked_tag(given: Mapping[str, str]) -> Options:
+    names = {str(branch.tag.pk): branch.path for branch in tags.tree()}
+    if given.get("etichetta", "") not in names:
+        raise Invalid(_("Scegli l’etichetta."))
+    return {"etichetta": given["etichetta"], "name": names[given["etichetta"]]}
+
+
+def _tag(facts: Facts, deed: Deed) -> None:
+    tags.assign(
+        tag_id=UUID(deed.options["etichetta"]),
+        entity_type="contact",
+        entity_ids=[facts.contact_id],
+        now=deed.now,
+        user_id=deed.user_id,
+    )
+
+
+def _untag(facts: Facts, _before: Kept, deed: Deed) -> None:
+    tags.unassign(
+        tag_id=UUID(deed.options["etichetta"]), entity_type="contact", entity_ids=[facts.contact_id]
+    )
 
 
 # Archive and exclude: about the last request
@@ -262,6 +291,20 @@ OURS: Final = (
         kept=lambda facts: {"status": facts.status},
         apply=_set_state,
         undo=_set_state_back,
+    ),
+    Action(
+        key="etichetta",
+        label=gettext_lazy("Etichetta"),
+        icon="plus",
+        permission="edit_contacts",
+        option="etichetta",
+        choices=lambda: [(str(branch.tag.pk), branch.path) for branch in tags.tree()],
+        words=lambda options: _("Metti l’etichetta %(name)s") % options,
+        checked=_checked_tag,
+        skips=lambda facts, deed: _("ce l’ha già") if deed.options["etichetta"] in facts.tags else "",
+        kept=lambda facts: {"tags": facts.tags},
+        apply=_tag,
+        undo=_untag,
     ),
     Action(
         key="archivia",

@@ -332,6 +332,25 @@ def test_exclusion_from_the_figures_has_its_reasons_and_its_term(bea: Any, scope
         )
 
 
+def test_a_tag_is_put_on_many_taken_off_again_and_finds_them_with_those_below_it(
+    bea: Any, scope: Any
+) -> None:
+    """UI-26, CON-27."""
+    with scope():
+        above = tags.create(name="Fiera", now=timezone.now())
+        below = tags.create(name="Padova", now=timezone.now(), parent_id=above.pk)
+        chosen = [str(named(name).pk) for name in ("Adele", "Duilio")]
+    bea.post("/leads/massa", {"azione": "etichetta", "etichetta": str(below.pk), "lead": chosen})
+    assert found(bea, f"f=1.etichetta.e.{above.pk}") == {"Adele", "Duilio"}
+    assert len(found(bea, f"f=1.etichetta.non.{below.pk}")) == 6
+    again = bea.post("/leads/massa", {"azione": "etichetta", "etichetta": str(below.pk), "lead": chosen})
+    assert [(one.why, one.count) for one in again.context["preview"].skipped] == [("ce l’ha già", 2)]
+    with scope():
+        run = BulkRun.objects.get()
+    bea.post(f"/leads/massa/{run.pk}/annulla")
+    assert found(bea, f"f=1.etichetta.e.{above.pk}") == set()
+
+
 def test_the_bin_asks_before_and_gives_back(bea: Any, scope: Any, run_jobs: Any) -> None:
     with scope():
         duilio = named("Duilio").pk
