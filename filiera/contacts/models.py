@@ -165,11 +165,28 @@ class ContactPhone(BrandRow):
 
 
 class DuplicateSuggestion(BrandRow):
-    """Two people who may be one: the phone said one, the e-mail another (CON-35)."""
+    """Two people who may be one, the lower id first, with what speaks for it; dismissed when people said they are two.
+
+    `reason` says who noticed: intake when phone and e-mail say two people (CON-35), or a search. `rule` holds the bits
+    of the rule's reasons (CON-20) and `cluster` the place of their cluster in the last search, the largest first;
+    `points`, `band` and `reasons` are the score's.
+    """
+
+    class Band(models.TextChoices):
+        LINK = "link", _("Quasi certi")
+        REVIEW = "review", _("Da guardare")
+        NONE = "", _("Solo la regola")
 
     contact = BrandForeignKey(Contact, on_delete=models.CASCADE)
     other = BrandForeignKey(Contact, on_delete=models.CASCADE)
     reason = models.CharField(max_length=40)
+    rule = models.SmallIntegerField(default=0, db_default=0)
+    similarity = models.SmallIntegerField(default=0, db_default=0)  # of the names, in percent
+    cluster = models.IntegerField(null=True, blank=True)
+    points = models.FloatField(default=0, db_default=0)
+    band = models.CharField(max_length=6, choices=Band, default="", db_default="", blank=True)
+    reasons = models.JSONField(default=list, db_default=[], blank=True)
+    scan = BrandForeignKey("DuplicateScan", null=True, blank=True)
     created_at = models.DateTimeField()
     dismissed_at = models.DateTimeField(null=True, blank=True)
     dismissed_by = models.ForeignKey(
@@ -180,7 +197,51 @@ class DuplicateSuggestion(BrandRow):
         constraints = [
             models.UniqueConstraint(fields=["brand_id", "contact", "other"], name="suggestion_once")
         ]
-        indexes = [models.Index(fields=["brand_id", "other"], name="suggestion_by_other")]
+        indexes = [
+            models.Index(fields=["brand_id", "other"], name="suggestion_by_other"),
+            models.Index(
+                fields=["brand_id", "band", "-points", "id"],
+                name="suggestion_by_points",
+                condition=models.Q(dismissed_at=None),
+            ),
+            models.Index(
+                fields=["brand_id", "cluster"],
+                name="suggestion_by_cluster",
+                condition=models.Q(dismissed_at=None, cluster__isnull=False),
+            ),
+        ]
+
+
+class DuplicateScan(BrandRow):
+    """A search for duplicates among all people of a brand: how far it is, and what it found."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("In attesa")
+        RUNNING = "running", _("In corso")
+        DONE = "done", _("Finita")
+        CANCELLED = "cancelled", _("Fermata")
+        FAILED = "failed", _("Interrotta")
+
+    status = models.CharField(max_length=9, choices=Status, default=Status.WAITING)
+    share = models.FloatField(default=0)  # of the work, 0 to 1
+    counts = models.JSONField(default=dict)
+    crowds = models.JSONField(default=dict)  # how many people a cluster over 50 has, by its place
+    started_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField()
+    heard_at = models.DateTimeField()  # the last sign of life
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["brand_id"],
+                name="scan_one_at_a_time",
+                condition=models.Q(status__in=["waiting", "running"]),
+            )
+        ]
+        indexes = [models.Index(fields=["brand_id", "-created_at"], name="scan_latest")]
 
 
 class Consent(BrandRow):

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from filiera.contacts.duplicates import commands as duplicates
 from filiera.contacts.importing import commands as importing
 from filiera.contacts.importing import running
 from filiera.identity.models import Brand
@@ -28,6 +29,19 @@ def let_go_of_merges(timestamp: int) -> None:
     for brand_id in Brand.objects.order_by("created_at").values_list("id", flat=True):
         with brand_scope.use(brand_id):
             commands.let_go(now=timezone.now())
+
+
+@task(name="contacts.search_duplicates", is_machine=True)
+def search_duplicates(brand_id: str, scan_id: str) -> None:
+    """Look for duplicates among everybody of a brand. Suggestions are no edits: they are recorded by the search."""
+    duplicates.search(brand_id=UUID(brand_id), scan_id=UUID(scan_id))
+
+
+@task(name="contacts.look_around", is_machine=True)
+def look_around(brand_id: str, contact_ids: list[str]) -> None:
+    """Look whether new people are here already."""
+    with brand_scope.use(brand_id):
+        duplicates.look_around([UUID(contact_id) for contact_id in contact_ids], now=timezone.now())
 
 
 @task(name="contacts.work_on_import", is_machine=True)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from filiera.capture import leads as incoming_leads
 from filiera.capture import queue
 from filiera.capture.models import Submission
 from filiera.contacts import commands as contacts
+from filiera.contacts.tasks import look_around
 from filiera.journeys import confirmations, notices
 from filiera.journeys.growth import Growth
 from filiera.pipeline import commands as pipeline
@@ -49,8 +50,16 @@ def take_in_leads(submissions: list[Submission], *, now: datetime) -> list[Lead]
     routing.request_calls(decisions, now=now)
     notices.of_assigned(decisions, now=now)
     pipeline.plan_tasks(tasks, now=now)
+    _look_for_twins(people, opening.unneeded)
     live.announce("leads", "calls")
     return leads
+
+
+def _look_for_twins(people: contacts.Recognition, unneeded: Container[UUID]) -> None:
+    """Enqueue the look for duplicates of who is new: one job for the batch, when it is committed."""
+    new = [str(person.id) for person in people.new_contacts if person.id not in unneeded]
+    if new:
+        look_around.defer(brand_id=str(people.brand_id), contact_ids=new)
 
 
 @actor.acting(actor.Actor(actor.MACHINE, "lead-in"))

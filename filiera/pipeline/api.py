@@ -12,6 +12,9 @@ from ninja import Field, Query, Router, Schema, Status
 
 from filiera.contacts import queries as contacts
 from filiera.contacts import tags, timeline
+from filiera.contacts.duplicates import commands as searching
+from filiera.contacts.duplicates import queries as duplicates
+from filiera.contacts.models import DuplicateScan
 from filiera.identity.models import UserRole
 from filiera.identity.permissions import EXPORT, Principal, demand
 from filiera.pipeline import commands, exporting, queries, shapes
@@ -97,6 +100,72 @@ def export_leads(request: HttpRequest, asked: Query[LeadExport]) -> StreamingHtt
     principal = demand(request, EXPORT)
     told = str(request.GET.urlencode())
     return exporting.download(principal, asked.wanted, asked.format, asked=told)
+
+
+class DuplicatesQuery(Page):
+    strictNames: bool = True
+
+
+@router.get("/leads/duplicates")
+def list_duplicates(request: HttpRequest, asked: Query[DuplicatesQuery]) -> Any:
+    """Return groups of leads that the rule takes for one person, the largest first, each lead with `matchReasons`.
+
+    `strictNames=false` leaves out who is joined by similar names alone. Up to 5 000 leads are searched at once; beyond,
+    the last search answers, and `searched_at` says when that was (null: none yet, `POST` starts one).
+    """
+    demand(request, VIEW)
+    clusters, done = duplicates.clusters(by_name=asked.strictNames)
+    shown = clusters[asked.offset : asked.offset + asked.per_page]
+    answer = paginated(
+        request,
+        shapes.in_clusters(shown, shapes.lead),
+        total=len(clusters),
+        page=asked.page,
+        per_page=asked.per_page,
+    )
+    answer["searched_at"] = done.finished_at if done else None
+    return answer
+
+
+@router.post("/leads/duplicates")
+def search_duplicates(request: HttpRequest) -> Any:
+    """Start a search among all leads, or return the one that is under way."""
+    principal = demand(request, EDIT)
+    return ok(request, _search(searching.start(now=timezone.now(), user_id=principal.user.id)))
+
+
+@router.get("/leads/duplicates/search")
+def read_search(request: HttpRequest) -> Any:
+    """Return how far the last search is and what it found; null when there was none."""
+    demand(request, VIEW)
+    scan = duplicates.latest()
+    return ok(request, _search(scan) if scan else None)
+
+
+class Verdict(Schema):
+    leadIds: list[UUID] = Field(max_length=1_000)
+
+
+@router.post("/leads/duplicates/dismiss")
+def dismiss_duplicate(request: HttpRequest, given: Verdict) -> Any:
+    """Remember that two leads are two people; 404 when nothing suggested them."""
+    principal = demand(request, EDIT)
+    if len(given.leadIds) != 2:
+        raise Invalid(_("Servono due lead."), details={"leadIds": [_("Servono due lead.")]})
+    first, second = given.leadIds
+    searching.dismiss(first_id=first, second_id=second, now=timezone.now(), user_id=principal.user.id)
+    return ok(request, {"leadIds": [str(first), str(second)]})
+
+
+def _search(scan: DuplicateScan) -> dict[str, Any]:
+    return {
+        "id": str(scan.id),
+        "status": scan.status,
+        "share": scan.share,
+        "counts": scan.counts,
+        "started_at": scan.created_at,
+        "finished_at": scan.finished_at,
+    }
 
 
 @router.get("/leads/{lead_id}")

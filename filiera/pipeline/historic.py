@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from filiera.capture.models import MarketingSource
 from filiera.contacts import merging, tags
+from filiera.contacts.duplicates import queries as duplicates
 from filiera.identity.permissions import demand
 from filiera.pipeline import api, commands, queries, shapes
 from filiera.pipeline.api import ACTIVITIES, EDIT, VIEW, aware, storable
@@ -81,6 +82,22 @@ def list_leads(request: HttpRequest) -> Answer:
         "fromCache": False,
         "pagination": shown["pagination"],
     }
+
+
+def list_duplicates(request: HttpRequest) -> Answer:
+    """GET /api/leads/duplicates?loadAll=true&strictNames="""
+    demand(request, VIEW)
+    by_name = request.GET.get("strictNames", "true").lower() not in ("false", "0")
+    clusters, done = duplicates.clusters(by_name=by_name)
+    if request.GET.get("loadAll", "").lower() not in ("true", "1"):
+        page, per_page = _page(request.GET)
+        clusters = clusters[(page - 1) * per_page : page * per_page]
+    if sum(map(len, clusters)) > MOST_LOADED:
+        raise Invalid(
+            _("Sono più di 10.000: chiedili a pagine."), details={"loadAll": [_("Usa page e per_page.")]}
+        )
+    answer: Answer = {"clusters": shapes.in_clusters(clusters, shapes.historic_lead)}
+    return answer | {"searchedAt": done.finished_at} if done else answer
 
 
 def _all_records(wanted: LeadFilter | None) -> list[Answer]:

@@ -13,7 +13,9 @@ from django.db.models import Q
 
 from filiera.contacts import queries as contacts
 from filiera.contacts import tags
-from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, LeadState, Tag
+from filiera.contacts.duplicates import queries as duplicates
+from filiera.contacts.duplicates import reasons
+from filiera.contacts.models import Contact, ContactPhone, LeadState, Tag
 from filiera.pipeline import lead_conditions
 from filiera.pipeline.commands import DealMissing
 from filiera.pipeline.lead_conditions import Group, Reader
@@ -477,6 +479,8 @@ class Suggested:
 
     suggestion_id: UUID
     contact: Contact
+    reasons: Sequence[str] = ()
+    against: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,11 +525,7 @@ _TASKS = Prepared(
         .order_by("scheduled_at", "id")
     )
 )
-_SUGGESTIONS = Prepared(
-    lambda one: DuplicateSuggestion.objects.filter(
-        Q(contact_id=one) | Q(other_id=one), dismissed_at=None
-    ).order_by("created_at")
-)
+_SUGGESTIONS = Prepared(lambda one: duplicates.of_person(one)[:20])
 _STAGES = Prepared(lambda _one: Stage.objects.filter(is_active=True).order_by("order_index", "id"))
 _STAYS = Prepared(lambda one: StageHistory.objects.filter(deal_id=one))
 
@@ -549,14 +549,15 @@ def record_of(contact: Contact) -> LeadRecord:
 
 
 def _suggested(contact_id: UUID) -> list[Suggested]:
-    """Return who may be the same person, the oldest suggestion first."""
-    others = {
-        pair.id: pair.other_id if pair.contact_id == contact_id else pair.contact_id
-        for pair in _SUGGESTIONS(contact_id)
-    }
-    people = Contact.objects.filter(deleted_at=None).in_bulk(others.values())
+    """Return who may be the same person, the most likely first, and why."""
     return [
-        Suggested(suggestion_id, people[other]) for suggestion_id, other in others.items() if other in people
+        Suggested(
+            pair.id,
+            pair.other if pair.contact_id == contact_id else pair.contact,
+            reasons.in_words(pair),
+            reasons.against(pair),
+        )
+        for pair in _SUGGESTIONS(contact_id)
     ]
 
 

@@ -1,14 +1,16 @@
 """How leads, deals and activities look in JSON: English keys under /api/v1, Italian ones on the older paths."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 from django.utils import timezone, translation
 
 from filiera.contacts.models import Contact, ContactPhone, LeadState, Tag
 from filiera.contacts.timeline import TimelineItem
 from filiera.identity.models import User
+from filiera.pipeline import queries
 from filiera.pipeline.models import Activity, Deal, LeadEvent, Stage
 from filiera.pipeline.queries import LeadRecord, LeadRow, Stretch
 
@@ -16,6 +18,9 @@ with translation.override("it"):
     STATE_LABELS = {str(state): str(state.label) for state in LeadState}
     TYPE_LABELS = {str(kind): str(kind.label) for kind in Activity.Type}
 """The exact words of the contract (PIP-14, PIP-16), whatever language the reader speaks."""
+
+
+_ROWS_AT_ONCE: Final = 500
 
 
 def state_of(word: str) -> str | None:
@@ -50,6 +55,21 @@ def lead(row: LeadRow) -> dict[str, Any]:
         "deal": deal_of_lead(row.deal) if row.deal else None,
         "next_activity": activity(row.next_activity) if row.next_activity else None,
     }
+
+
+def in_clusters(
+    clusters: Sequence[Sequence[tuple[UUID, list[str]]]], shape: Callable[[LeadRow], dict[str, Any]]
+) -> list[list[dict[str, Any]]]:
+    """Return duplicates as leads, each with why it is in its cluster (`matchReasons`: name, email, phone)."""
+    rows: dict[UUID, LeadRow] = {}
+    ids = list(dict.fromkeys(lead_id for cluster in clusters for lead_id, _why in cluster))
+    for start in range(0, len(ids), _ROWS_AT_ONCE):
+        rows |= {row.contact.id: row for row in queries.lead_rows(ids[start : start + _ROWS_AT_ONCE])}
+    shown = [
+        [shape(rows[lead_id]) | {"matchReasons": why} for lead_id, why in cluster if lead_id in rows]
+        for cluster in clusters
+    ]
+    return [cluster for cluster in shown if len(cluster) > 1]
 
 
 def record(found: LeadRecord) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from filiera.pipeline.historic import historic as serve
 
 # /api/leads itself is in journeys/urls.py: reading it is this room's part, creating a lead is the whole path's.
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/leads/duplicates", serve(get=historic.list_duplicates)),
     path("api/leads/merge", serve(post=historic.merge_leads)),
     path(
         "api/leads/<str:lead_id>",

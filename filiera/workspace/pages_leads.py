@@ -23,6 +23,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from filiera.capture.models import MarketingSource
 from filiera.contacts import phones, tags
 from filiera.contacts import queries as contacts
+from filiera.contacts.duplicates import commands as duplicates
 from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion, LeadState
 from filiera.identity.permissions import demand, requires
 from filiera.journeys import manual
@@ -525,9 +526,15 @@ def not_duplicate(request: HttpRequest, contact_id: UUID, suggestion_id: UUID) -
     """Remember that two people are two (UI-04)."""
     contact = contacts.contact_for(contact_id)
     either = Q(contact=contact) | Q(other=contact)
-    DuplicateSuggestion.objects.filter(either, pk=suggestion_id).update(
-        dismissed_at=timezone.now(), dismissed_by=principal_of(request).user
-    )
+    pair = DuplicateSuggestion.objects.filter(either, pk=suggestion_id).first()
+    if pair is not None:
+        duplicates.dismiss(
+            first_id=pair.contact_id,
+            second_id=pair.other_id,
+            now=timezone.now(),
+            user_id=principal_of(request).user.pk,
+        )
+        messages.success(request, _("Non è un doppione: non verrà più segnalato."))
     return redirect("lead", contact.pk)
 
 

@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("leads", pages_leads.lead_index, name="lead-list"),
     path("leads/esporta", pages_leads.export_list, name="lead-list-export"),
     path("", include("filiera.workspace.pages_merge")),
+    path("", include("filiera.workspace.pages_duplicates")),
     path("leads/new", pages_leads.new, name="lead-new"),
     path("leads/new/number", pages_leads.check_number, name="lead-number-check"),
     path("leads/assign", pages_bulk.begin, name="lead-assign"),

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from filiera.capture.models import Submission
 from filiera.contacts.commands import Recognition
-from filiera.contacts.models import Contact, ContactPhone
+from filiera.contacts.models import Contact, ContactPhone, DuplicateSuggestion
 from filiera.identity.models import OutgoingEmail
 from filiera.journeys import lead_in
 from filiera.pipeline.models import Activity, Deal, LeadEvent, StageHistory
@@ -185,3 +185,17 @@ def test_nothing_happens_by_itself_for_a_restricted_person_but_a_colleague_is_to
     assert OutgoingEmail.objects.filter(to_address="ugo@posta.example").count() == 1, "the others go on"
     assert Decision.objects.exclude(contact=adele).count() == 1
     assert [one.title for one in Activity.objects.filter(contact=adele)] == ["Guardare la richiesta"]
+
+
+def test_who_is_new_is_compared_with_who_is_here_after_the_commit(
+    receive: Receive, agents: list[Agent], run_jobs: Any
+) -> None:
+    """Two forms, two numbers, two addresses: nobody is recognised, and a pair is suggested (CON-21)."""
+    receive(telefono="351 000 7788", email="altra@posta.example", cap="30033")
+    receive(cap="30033")
+    lead_in.drain(worker="test")
+    assert not DuplicateSuggestion.objects.exists()
+    run_jobs()
+    pair = DuplicateSuggestion.objects.get()
+    assert {pair.contact_id, pair.other_id} == set(Contact.objects.values_list("id", flat=True))
+    assert (pair.reason, pair.band) == ("new_lead", "review")

@@ -19,7 +19,7 @@ from django.utils.datastructures import MultiValueDict
 
 from filiera.api_urls import api
 from filiera.capture.models import MarketingSource, Source, Submission
-from filiera.contacts.models import Contact, DuplicateSuggestion, ImportRun, Merge, Tag
+from filiera.contacts.models import Contact, DuplicateScan, DuplicateSuggestion, ImportRun, Merge, Tag
 from filiera.identity.models import ApiKey, Brand, Invitation, Notification, Session, User, VaultKey
 from filiera.pipeline.models import Activity, Deal, Stage
 from filiera.routing.models import Agent, Connection, Decision, OutboundNumber, Process
@@ -85,6 +85,9 @@ IDS: dict[str, tuple[type[Any], ...]] = {
     "stage_ids": (Stage,),
     "submission_id": (Submission,),
     "suggestion_id": (DuplicateSuggestion,),
+    "first_id": (Contact,),
+    "second_id": (Contact,),
+    "scan_id": (DuplicateScan,),
     "titolare": (User,),
     "user": (User,),
     "user_id": (User,),

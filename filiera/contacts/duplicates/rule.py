@@ -143,8 +143,7 @@ class _Search:
 
     def clusters(self, apart: frozenset[tuple[int, int]], *, by_name: bool) -> list[Cluster]:
         order = np.argsort(self.components.root, kind="stable").astype(np.int32)
-        roots, starts, sizes = np.unique(self.components.root[order], return_index=True, return_counts=True)
-        del roots
+        _roots, starts, sizes = np.unique(self.components.root[order], return_index=True, return_counts=True)
         evidence = _Evidence(self.people, by_name=by_name)
         small = np.flatnonzero((sizes > 1) & (sizes <= CROWD))
         found = self._small(order, starts[small], sizes[small], evidence, apart)
@@ -183,7 +182,9 @@ class _Search:
         whole = Components(len(self.people))
         whole.join(pairs.one, pairs.other)
         pairs = pairs.taken(np.argsort(whole.root[pairs.one], kind="stable"))
-        roots, first = np.unique(whole.root[pairs.one], return_index=True)
+        if not len(pairs):
+            return []
+        _roots, first = np.unique(whole.root[pairs.one], return_index=True)
         ends = [*first[1:].tolist(), len(pairs)]
         return [
             Cluster(
@@ -191,7 +192,6 @@ class _Search:
                 pairs.taken(slice(at, end)),
             )
             for at, end in zip(first.tolist(), ends, strict=True)
-            if len(roots)
         ]
 
     def _all_likely(self, evidence: "_Evidence") -> Matches:

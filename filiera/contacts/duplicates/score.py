@@ -162,9 +162,12 @@ def band(points: float) -> str:
     return LINK if points >= LINK_FROM else REVIEW if points >= REVIEW_FROM else IGNORE
 
 
-def scan(facts: Facts, *, progress: Progress = lambda share: None) -> Scored:
-    """Return the pairs of all these people that are worth linking or a look, the most likely first."""
-    people = _People(facts)
+def scan(facts: Facts, *, is_sample: bool = False, progress: Progress = lambda share: None) -> Scored:
+    """Return the pairs of all these people that are worth linking or a look, the most likely first.
+
+    In a sample nobody knows which surnames are rare among all.
+    """
+    people = _People(facts, is_sample=is_sample)
     progress(0.3)
     one, other = people.candidates()
     progress(0.5)
@@ -177,7 +180,7 @@ def scan(facts: Facts, *, progress: Progress = lambda share: None) -> Scored:
 class _People:
     """The facts as numbers: the same number for the same value, 0 for none."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, *, is_sample: bool) -> None:
         split = [_split_name(first, last) for first, last in zip(facts.first, facts.last, strict=True)]
         self.givens, self.given = _numbered([given for given, _surname in split])
         self.surnames, self.surname = _numbered([surname for _given, surname in split])
@@ -202,7 +205,11 @@ class _People:
         )
         self.name = np.where((low > 0) & (high > 0), low.astype(np.int64) << 32 | high, 0)
         many = np.bincount(self.key_of_surname, minlength=1)
-        self.is_rare = (many <= max(6, len(facts) // 20_000))[self.key_of_surname]
+        self.is_rare = (
+            np.zeros(len(facts), bool)
+            if is_sample
+            else (many <= max(6, len(facts) // 20_000))[self.key_of_surname]
+        )
         often = np.bincount(self.given, minlength=len(self.givens)) >= max(5, len(facts) // 5_000)
         self.known = KNOWN | {
             name for name, is_often in zip(self.givens, often, strict=True) if is_often and name
