@@ -338,6 +338,7 @@ ONLY_ONCE = {
     r"\bfil_[\w-]{43}": "key",
     r"finisce per [\w-]{4}": "end of key",
     r"(job_id=|jobs/)\d+": "job",
+    r"(passkey_id=|passkeys/)\d+": "passkey",
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?": "moment",
     r"\d+ MB, \d+ collegament[io]": "size of the database",
 }
