@@ -3,7 +3,11 @@
 Whatever has queued up since the last flush goes with the next one. Under load the next one waits a moment for the
 senders whom the last one answered: what a flush costs besides its rows is then shared by all of them, which doubles
 what a core accepts. One statement stores a whole batch (the function capture_accept); a request is answered only after
-that statement has committed.
+that statement has committed and its commit is on disk.
+
+Those are two steps. The statement commits without waiting for the disk, so that the locks it took (the token buckets
+of its sources, the queue of NOTIFY) are free at once for the other processes; then an empty transaction that does wait
+carries everything before it to the disk, together with what other processes wait for.
 """
 
 import asyncio
@@ -31,6 +35,11 @@ TIMEOUT_S = 5.0  # of a flush: a sender gives up after 10 s, and must have heard
 TOUCHED_FOR = timedelta(minutes=1)  # how exact "last used" of a source is
 
 _STATEMENT = "select * from capture_accept({})".format(", ".join(f"${number}" for number in range(1, 20)))
+
+# The journal is written in order: once this commit is on disk, so is every earlier one.
+_ON_DISK = (
+    "begin; set local synchronous_commit to on; select pg_logical_emit_message(true, 'filiera', ''); commit"
+)
 
 
 class Unavailable(Exception):
@@ -189,12 +198,13 @@ class GroupCommit:
     async def _store(self, entries: list[Entry]) -> dict[int, Outcome]:
         connection = self._connection
         if connection is None or connection.is_closed():
-            connection = self._connection = await connect(self._dsn)
+            connection = self._connection = await connect(self._dsn, synchronous_commit="off")
         now = datetime.now(UTC)
         sources = {entry.source_id for entry in entries}
         touch = not self._touched.issuperset(sources) or now >= self._touch_again_at
         columns: Any = zip(*entries, strict=True)
         rows = await connection.fetch(_STATEMENT, now, self._max_retries, list(sources), touch, *columns)
+        await connection.execute(_ON_DISK)
         if touch:
             if now >= self._touch_again_at:
                 self._touched, self._touch_again_at = set(), now + TOUCHED_FOR
@@ -218,7 +228,7 @@ class GroupCommit:
                 connection.terminate()
 
 
-async def connect(dsn: str, *, timeout_s: float = TIMEOUT_S) -> asyncpg.Connection:
+async def connect(dsn: str, *, timeout_s: float = TIMEOUT_S, **settings: str) -> asyncpg.Connection:
     """Return a connection of the runtime role on which no statement waits longer than `timeout_s`."""
     return await asyncpg.connect(
         dsn,
@@ -229,5 +239,6 @@ async def connect(dsn: str, *, timeout_s: float = TIMEOUT_S) -> asyncpg.Connecti
             "application_name": "filiera-accept",
             "app.actor_kind": "machine",
             "statement_timeout": str(int(timeout_s * 900)),
+            **settings,
         },
     )

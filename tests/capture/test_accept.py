@@ -612,6 +612,28 @@ def test_a_connection_lost_in_the_middle_of_an_answer_is_no_fault_of_ours(
     assert doors.post(path, LEAD, key=webhook.clear_key).status == 200
 
 
+def test_what_is_answered_is_on_disk(doors: Any, webhook: Any) -> None:
+    """PostgreSQL's own journal writer flushes five times a second: one submission alone may be lucky."""
+    path = f"/webhook-ingest/{webhook.name}"
+    with psycopg.connect(_owner(), autocommit=True) as owner:
+        for number in range(20):
+            (before,) = owner.execute("select pg_current_wal_insert_lsn()").fetchone() or ()
+            assert doors.post(path, {**LEAD, "n": number}, key=webhook.clear_key).status == 200
+            assert owner.execute("select pg_current_wal_flush_lsn() > %s", [before]).fetchone() == (True,)
+
+
+def test_what_could_not_be_brought_to_the_disk_is_not_acknowledged(
+    doors: Any, webhook: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from filiera.capture import group_commit
+
+    path = f"/webhook-ingest/{webhook.name}"
+    with monkeypatch.context() as patch:
+        patch.setattr(group_commit, "_ON_DISK", "select no_such_function()")
+        assert doors.post(path, LEAD, key=webhook.clear_key).status == 503
+    assert doors.post(path, LEAD, key=webhook.clear_key).status == 200
+
+
 def test_while_statements_hang_everybody_hears_within_seconds(
     doors: Any, webhook: Any, brand: Any, submissions: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
