@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import accept, board, duplicates, importing, intake, isolation, pages, ringing, sign_in
+from bench import accept, board, duplicates, film, importing, intake, isolation, pages, ringing, sign_in
 from bench.figures import Figure, write
 from bench.house import Machine, machine, say
 
@@ -24,6 +24,7 @@ FIGURES: dict[str, tuple[Measure, float]] = {
     "Q-11": (isolation.q11, 10),
     "Q-12": (board.q12, 0),
     "IDN-39": (sign_in.idn39, 15),
+    "UI-44": (film.film, 0),
 }
 """How each figure is measured, and for how many seconds."""
 
