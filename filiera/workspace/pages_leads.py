@@ -84,7 +84,8 @@ def lead_index(request: HttpRequest) -> HttpResponse:
     principal, now = principal_of(request), timezone.now()
     me, asked = principal.user, Asked.read(request.GET)
     found = lead_list.page(asked, me=me, after=request.GET.get("dopo", ""), now=now, brand=principal.brand)
-    choice, saved = saved_views.choice_of(me), saved_views.views_of(principal)
+    choice = saved_views.choice_of(me)
+    saved = saved_views.views_of(principal, choice)
     shown = [(one.view.name, one.asked) for one in saved if one.is_pinned or one.view.pk == asked.view]
     views = lead_list.views(asked, me=me, now=now, saved=shown)
     sources = lead_list.sources()

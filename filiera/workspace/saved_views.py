@@ -59,9 +59,9 @@ def pin(user: User, view_id: UUID, *, is_pinned: bool, now: datetime) -> None:
     _keep(user, {"pinned": ([*others, str(view_id)] if is_pinned else others)[-MOST:]}, now)
 
 
-def views_of(principal: Principal) -> list[Named]:
+def views_of(principal: Principal, choice: ListChoice) -> list[Named]:
     """Return the views that a person may open: their own, their team's and the brand's, by age."""
-    pinned = set(choice_of(principal.user).pinned)
+    pinned = set(choice.pinned)
     rows = SavedView.objects.filter(_visible(principal.user)).order_by("created_at", "id")[: MOST * 4]
     return [
         Named(
