@@ -4,7 +4,7 @@ A deed knows whom it leaves alone and why, does it to one lead, and takes it bac
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from filiera.contacts import tags
 from filiera.contacts.models import LeadState
+from filiera.identity.models import User
 from filiera.pipeline import commands as pipeline
 from filiera.pipeline.commands import EXCLUSIONS, SOON, SOON_ONLY
 from filiera.pipeline.rules import WON
@@ -54,10 +55,19 @@ class Deed:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What a page has read already and deeds offer a choice of."""
+
+    colleagues: Sequence[User]
+    tags: Sequence[tags.Branch]
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """One deed. `skips` says why a lead is left alone, or ""; `kept` is what of a lead it changes.
 
-    `checked` returns the options that are fit, raising Invalid; `words` says with them what will be done.
+    `choices` are the values and words of its option; `checked` returns the options that are fit, raising Invalid;
+    `words` says with them what will be done.
     """
 
     key: str
@@ -70,7 +80,7 @@ class Action:
     kept: Callable[[Facts], Kept]
     apply: Callable[[Facts, Deed], None]
     undo: Callable[[Facts, Kept, Deed], None]
-    choices: Callable[[], Sequence[tuple[str, str]]] = field(default=lambda: ())
+    choices: Callable[[Known], Sequence[tuple[str, str]]] = lambda _known: ()
     option: str = ""
     is_dangerous: bool = False
 
@@ -123,8 +133,8 @@ def facts_of(contact_ids: Sequence[UUID]) -> dict[UUID, Facts]:
 # Assign
 
 
-def _owners() -> list[tuple[str, str]]:
-    return [*((str(one.pk), one.name) for one in lead_list.colleagues()), ("nessuno", _("Nessuno"))]
+def _owners(colleagues: Sequence[User]) -> list[tuple[str, str]]:
+    return [*((str(one.pk), one.name) for one in colleagues), ("nessuno", _("Nessuno"))]
 
 
 def _owner(options: Options) -> UUID | None:
@@ -132,7 +142,7 @@ def _owner(options: Options) -> UUID | None:
 
 
 def _checked_owner(given: Mapping[str, str]) -> Options:
-    names = dict(_owners())
+    names = dict(_owners(lead_list.colleagues()))
     if given.get("owner", "") not in names:
         raise Invalid(_("Scegli a chi assegnare, e almeno un lead."))
     return {"owner": given["owner"], "name": names[given["owner"]]}
@@ -268,7 +278,7 @@ OURS: Final = (
         icon="user-plus",
         permission="edit_contacts",
         option="owner",
-        choices=_owners,
+        choices=lambda known: _owners(known.colleagues),
         words=lambda options: _("Assegna a %(name)s") % options,
         checked=_checked_owner,
         skips=lambda facts, deed: _("è già suo") if facts.owner_id == _owner(deed.options) else "",
@@ -284,7 +294,7 @@ OURS: Final = (
         icon="arrow-right",
         permission="manage_deals",
         option="stato_nuovo",
-        choices=_states,
+        choices=lambda _known: _states(),
         words=lambda options: _("Porta in %(name)s") % options,
         checked=_checked_state,
         skips=_state_skips,
@@ -298,7 +308,7 @@ OURS: Final = (
         icon="plus",
         permission="edit_contacts",
         option="etichetta",
-        choices=lambda: [(str(branch.tag.pk), branch.path) for branch in tags.tree()],
+        choices=lambda known: [(str(branch.tag.pk), branch.path) for branch in known.tags],
         words=lambda options: _("Metti l’etichetta %(name)s") % options,
         checked=_checked_tag,
         skips=lambda facts, deed: _("ce l’ha già") if deed.options["etichetta"] in facts.tags else "",
@@ -324,7 +334,7 @@ OURS: Final = (
         icon="circle-x",
         permission="edit_contacts",
         option="motivo",
-        choices=lambda: [(key, str(words)) for key, words in EXCLUSIONS.items()],
+        choices=lambda _known: [(key, str(words)) for key, words in EXCLUSIONS.items()],
         words=lambda options: _("Escludi dalle cifre: %(name)s") % options,
         checked=_checked_reason,
         skips=_exclusion_skips,

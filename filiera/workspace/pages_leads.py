@@ -89,6 +89,7 @@ def lead_index(request: HttpRequest) -> HttpResponse:
     shown = [(one.view.name, one.asked) for one in saved if one.is_pinned or one.view.pk == asked.view]
     views = lead_list.views(asked, me=me, now=now, saved=shown)
     sources = lead_list.sources()
+    known = bulk_actions.Known(lead_list.colleagues(), tags.tree())
     columns = lead_rows.columns(saved_views.columns_of(choice))
     painter = Painter(columns, came_from=asked.address if asked.is_filtered else "")
     context = {
@@ -109,8 +110,8 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         "states": LeadState.choices,
         "arrivals": lead_list.arrivals(),
         "sources": sources,
-        "tags": tags.tree(),
-        "colleagues": lead_list.colleagues(),
+        "tags": known.tags,
+        "colleagues": known.colleagues,
         "is_dense": choice.is_dense,
         "every_column": _every_column(columns),
         "saved": saved,
@@ -124,7 +125,9 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         "ways": _ways(),
         "conditions": [(place, one) for place, group in enumerate(asked.groups, 1) for one in group],
         "may_merge": reverse("lead-merge") if principal.may("edit_contacts") else "",
-        "actions": [one for one in bulk_actions.all_of_them() if principal.may(one.permission)],
+        "actions": [
+            (one, one.choices(known)) for one in bulk_actions.all_of_them() if principal.may(one.permission)
+        ],
     }
     return render(request, "workspace/leads.html", context)
 

@@ -112,7 +112,7 @@ def test_first_use_explains_instead_of_an_empty_table(people: Any, signed_in: Si
 def test_the_list_costs_the_same_number_of_statements_for_any_number_of_rows(
     bea: Any, scope: Any, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(19):
         bea.get("/leads")
 
 
