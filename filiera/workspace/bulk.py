@@ -21,7 +21,7 @@ from filiera.workspace.models import BulkRow, BulkRun
 
 log = logging.getLogger(__name__)
 
-MOST: Final = 50_000
+MOST: Final = 10_000
 """Leads of one deed."""
 AT_ONCE: Final = 50
 """Leads of one transaction: what others wait for at most, and what is lost when a worker is killed."""
@@ -174,6 +174,11 @@ def run_for(run_id: UUID) -> BulkRun:
     if run is None:
         raise Missing(_("Questa operazione non c’è, o non è più qui."))
     return run
+
+
+def under_way(*, since: datetime) -> list[BulkRun]:
+    """Return the deeds that were asked for before `since` and have not come to their end."""
+    return list(BulkRun.objects.filter(state__in=BulkRun.UNDER_WAY, created_at__lt=since, user__isnull=False))
 
 
 def counts_of(run: BulkRun) -> dict[str, int]:

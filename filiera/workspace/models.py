@@ -55,6 +55,8 @@ class BulkRun(BrandRow):
         UNDOING = "undoing", _("in annullamento")
         UNDONE = "undone", _("annullata")
 
+    UNDER_WAY = (State.WAITING, State.RUNNING, State.UNDOING)
+
     user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
     action = models.CharField(max_length=30)
     options = models.JSONField(default=dict)
@@ -69,7 +71,7 @@ class BulkRun(BrandRow):
 
     @property
     def is_under_way(self) -> bool:
-        return self.state in (self.State.WAITING, self.State.RUNNING, self.State.UNDOING)
+        return self.state in self.UNDER_WAY
 
 
 class BulkRow(BrandRow):

@@ -7,6 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from filiera.contacts import tags
@@ -16,7 +17,7 @@ from filiera.pipeline import lead_conditions
 from filiera.pipeline.lead_conditions import Condition, Reader
 from filiera.pipeline.models import Deal, LeadEvent
 from filiera.platform import brand_scope
-from filiera.workspace import bulk, bulk_actions
+from filiera.workspace import bulk, bulk_actions, tasks
 from filiera.workspace.models import BulkRow, BulkRun, SavedView
 
 SignedIn = Callable[[Any], Any]
@@ -245,6 +246,21 @@ def test_a_deed_says_first_whom_it_leaves_alone_and_why(
         }
         counts = bulk.counts_of(BulkRun.objects.get())
     assert (counts["done"], counts["skipped"], counts["failed"]) == (seen.changes, 8 - seen.changes, 0)
+
+
+def test_a_deed_whose_job_was_killed_goes_on(bea: Any, scope: Any, run_jobs: Any) -> None:
+    asked = {"azione": "stato", "stato_nuovo": "in_contatto", "tutti": "?"}
+    run = run_of(bea.post("/leads/massa/avvia", asked))
+    with connection.cursor() as cursor:
+        cursor.execute("delete from procrastinate_jobs")
+    tasks.go_on_with_deeds(0)
+    assert run_jobs() == 0
+    with scope():
+        BulkRun.objects.filter(pk=run).update(created_at=timezone.now() - 2 * tasks.QUIET)
+    tasks.go_on_with_deeds(0)
+    run_jobs()
+    with scope():
+        assert BulkRun.objects.get(pk=run).state == "done"
 
 
 def test_taking_back_leaves_what_somebody_changed_since(bea: Any, scope: Any, run_jobs: Any) -> None:
