@@ -102,9 +102,11 @@ class HttpServer:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
+        await asyncio.sleep(0)  # who was let in a moment ago begins, and so can be ended
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.sleep(0)  # their sockets are closed a turn of the loop later
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -115,7 +117,7 @@ class HttpServer:
                 while await self._serve_one(reader, writer):
                     pass
         except asyncio.CancelledError:
-            pass  # stopping: the connection ends here, and a task that asyncio started needs no further word
+            writer.transport.abort()  # stopping: nobody waits for who does not read
         finally:
             self._connections.discard(task)
             writer.close()
