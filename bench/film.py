@@ -60,7 +60,7 @@ def film(machine: Machine, seconds: float) -> list[Figure]:
         house.stop()
     times_ms = {name: min(take[name] for take in takes) for name in ACTS}
     say(f"film: { {name: round(ms) for name, ms in times_ms.items()} }")
-    verified = verify(len(list(FILM.glob("*/*.png"))) > len(ACTS), True, "frames of every act")
+    verified = verify(len({frame.parent for frame in FILM.glob("*/*.png")}), len(ACTS), "acts on film")
     slowest = max(times_ms, key=lambda name: times_ms[name])
     return [
         Figure(

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -155,7 +155,7 @@ def _take_back(action: Action, row: BulkRow, facts: Facts | None, deed: Deed) ->
         row.outcome = Outcome.UNDONE
 
 
-def _tried(step) -> str:  # type: ignore[no-untyped-def]
+def _tried(step: Callable[[], object]) -> str:
     """Return why a step could not be done, "" when it was; a fault of ours stops one lead and not the deed."""
     try:
         with transaction.atomic():
@@ -209,8 +209,9 @@ def cancel(run_id: UUID, *, now: datetime) -> BulkRun:
 
 def may_undo(run: BulkRun, *, now: datetime) -> bool:
     """Tell whether a deed can still be taken back."""
-    ended = run.finished_at is not None and run.state in (State.DONE, State.CANCELLED)
-    return ended and now - run.finished_at <= UNDO_FOR  # type: ignore[operator]
+    if run.finished_at is None or run.state not in (State.DONE, State.CANCELLED):
+        return False
+    return now - run.finished_at <= UNDO_FOR
 
 
 @transaction.atomic
