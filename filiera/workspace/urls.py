@@ -1,7 +1,17 @@
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from filiera.workspace import pages, pages_bulk, pages_leads, pages_rights, pages_search, pages_today
+from filiera.workspace import (
+    pages,
+    pages_bulk,
+    pages_deeds,
+    pages_fields,
+    pages_leads,
+    pages_rights,
+    pages_search,
+    pages_today,
+    pages_why,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.home, name="home"),
@@ -19,22 +29,22 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("filiera.workspace.pages_merge")),
     path("", include("filiera.workspace.pages_duplicates")),
     path("leads/new", pages_leads.new, name="lead-new"),
-    path("leads/new/number", pages_leads.check_number, name="lead-number-check"),
+    path("leads/new/number", pages_fields.check_number, name="lead-number-check"),
     path("leads/assign", pages_bulk.begin, name="lead-assign"),
     path("", include("filiera.workspace.pages_bulk")),
     path("", include("filiera.workspace.pages_views")),
     path("leads/<uuid:contact_id>", pages_leads.record, name="lead"),
-    path("leads/<uuid:contact_id>/why", pages_leads.why, name="lead-why"),
-    path("leads/<uuid:contact_id>/phone", pages_leads.cell, name="lead-phone"),
-    path("leads/<uuid:contact_id>/cells/<slug:name>", pages_leads.cell, name="lead-cell"),
-    path("leads/<uuid:contact_id>/fields/<slug:name>", pages_leads.field, name="lead-field"),
+    path("leads/<uuid:contact_id>/why", pages_why.why, name="lead-why"),
+    path("leads/<uuid:contact_id>/phone", pages_fields.cell, name="lead-phone"),
+    path("leads/<uuid:contact_id>/cells/<slug:name>", pages_fields.cell, name="lead-cell"),
+    path("leads/<uuid:contact_id>/fields/<slug:name>", pages_fields.field, name="lead-field"),
     path(
-        "leads/<uuid:contact_id>/fields/<slug:name>/check", pages_leads.check_field, name="lead-field-check"
+        "leads/<uuid:contact_id>/fields/<slug:name>/check", pages_fields.check_field, name="lead-field-check"
     ),
-    path("leads/<uuid:contact_id>/activities", pages_leads.record_activity, name="lead-activity"),
-    path("leads/<uuid:contact_id>/move", pages_leads.move, name="lead-move"),
-    path("leads/<uuid:contact_id>/reopen", pages_leads.reopen, name="lead-reopen"),
-    path("leads/<uuid:contact_id>/call", pages_leads.call, name="lead-call"),
+    path("leads/<uuid:contact_id>/activities", pages_deeds.record_activity, name="lead-activity"),
+    path("leads/<uuid:contact_id>/move", pages_deeds.move, name="lead-move"),
+    path("leads/<uuid:contact_id>/reopen", pages_deeds.reopen, name="lead-reopen"),
+    path("leads/<uuid:contact_id>/call", pages_deeds.call, name="lead-call"),
     path("leads/<uuid:contact_id>/privacy", pages_rights.privacy, name="lead-privacy"),
     path("leads/<uuid:contact_id>/consents", pages_rights.record_consent, name="lead-consent"),
     path("leads/<uuid:contact_id>/withdraw", pages_rights.withdraw_consent, name="lead-withdraw"),
@@ -44,14 +54,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("leads/<uuid:contact_id>/data", pages_rights.export, name="lead-export"),
     path("leads/<uuid:contact_id>/erase", pages_rights.erase, name="lead-erase"),
     path("leads/<uuid:contact_id>/oppose", pages_rights.oppose, name="lead-oppose"),
-    path("leads/<uuid:contact_id>/delete", pages_leads.delete, name="lead-delete"),
-    path("leads/<uuid:contact_id>/restore", pages_leads.restore, name="lead-restore"),
+    path("leads/<uuid:contact_id>/delete", pages_deeds.delete, name="lead-delete"),
+    path("leads/<uuid:contact_id>/restore", pages_deeds.restore, name="lead-restore"),
     path(
         "leads/<uuid:contact_id>/duplicates/<uuid:suggestion_id>/dismiss",
-        pages_leads.not_duplicate,
+        pages_deeds.not_duplicate,
         name="lead-not-duplicate",
     ),
-    path("activities/<uuid:activity_id>/finish", pages_leads.finish_activity, name="activity-done"),
+    path("activities/<uuid:activity_id>/finish", pages_deeds.finish_activity, name="activity-done"),
     path("", include("filiera.workspace.pages_quick_add")),
     path("", include("filiera.workspace.pages_tags")),
     path("", include("filiera.workspace.pages_privacy")),
