@@ -280,6 +280,7 @@ class Shell:
                 (
                     (("J", "K"), _("scorri")),
                     ((enter,), _("apri")),
+                    (("P",), _("guarda accanto all’elenco")),
                     (("X",), _("seleziona")),
                     (("E",), _("modifica")),
                     (("F",), _("aggiungi un filtro")),
@@ -301,6 +302,7 @@ class Shell:
                 _("In bacheca"),
                 (
                     (("M",), _("sposta in una colonna")),
+                    (("P",), _("guarda accanto alla bacheca")),
                     (("←", "→"), _("colonna prima, colonna dopo")),
                 ),
             ),

@@ -275,6 +275,7 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "POST /leads/viste/<uuid:view_id>/fissa",
         "POST /leads/viste/<uuid:view_id>/elimina",
         "POST /leads/colonne",
+        "GET /leads/<uuid:contact_id>/accanto",
         "GET /leads/<uuid:contact_id>",
         "GET /leads/<uuid:contact_id>/privacy",
         "GET /api/v1/leads",

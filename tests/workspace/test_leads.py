@@ -182,7 +182,7 @@ def test_another_brands_record_looks_missing(
     with scope():
         pk = named("Adele").pk
     carl = signed_in(people.carl)
-    for path in ("", "/why", "/phone", "/fields/phone"):
+    for path in ("", "/accanto", "/why", "/phone", "/fields/phone"):
         answer = carl.get(f"/leads/{pk}{path}")
         assert answer.status_code == 404
         assert "Brunetti" not in text(answer)
@@ -352,6 +352,20 @@ def test_neighbours_are_those_of_the_list_one_came_from(bea: Any, scope: Any) ->
         nives, fulvia, duilio = named("Nives"), named("Fulvia"), named("Duilio")
     context = bea.get(f"/leads/{fulvia.pk}?stato=in_contatto").context
     assert (context["before"], context["after"]) == (nives.pk, duilio.pk)
+
+
+def test_a_lead_beside_its_list_says_who_what_next_and_what_happened(bea: Any, scope: Any) -> None:
+    """UI-08: a part of a page for the drawer; opened straight, the list with the drawer open."""
+    with scope():
+        nives, fulvia, duilio = named("Nives"), named("Fulvia"), named("Duilio")
+    address = f"/leads/{fulvia.pk}/accanto"
+    answer = bea.get(f"{address}?stato=in_contatto", headers={"X-Drawer": "1"})
+    assert (answer.context["before"], answer.context["after"]) == (nives.pk, duilio.pk)
+    assert f'href="/leads/{fulvia.pk}?stato=in_contatto" autofocus' in text(answer)
+    assert "<html" not in text(answer)
+    elsewhere = bea.get(f"{address}?da=pagina", headers={"X-Drawer": "1"})
+    assert (elsewhere.context["before"], elsewhere.context["after"]) == (None, None)
+    assert bea.get(f"{address}?stato=in_contatto").url == f"/leads?stato=in_contatto&accanto={fulvia.pk}"
 
 
 # Why me

@@ -3,6 +3,7 @@ import "./shell/requests.js";
 import "./shell/toasts.js";
 import "./shell/dialogs.js";
 import "./shell/drawer.js";
+import "./shell/peek.js";
 import "./shell/keys.js";
 import "./shell/rows.js";
 import "./shell/builder.js";
