@@ -159,5 +159,6 @@ def told_brand(brand: Brand, principal: Principal, *, in_use: UUID | None = None
         "accent": brand.accent,
         "timezone": brand.timezone,
         "working_hours": brand.settings.get("working_hours"),
+        "holidays": brand.settings.get("holidays") or {"patron_day": "", "closed": []},
         "is_current": brand.id == (in_use or principal.brand_id),
     }

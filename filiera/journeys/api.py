@@ -27,6 +27,21 @@ Hours = dict[
 ]
 
 
+class Closure(Schema):
+    """Days on which a brand is closed: 2027-08-10 for once, 12-24 for every year."""
+
+    first: Annotated[str, Field(alias="from", max_length=10)]
+    last: Annotated[str, Field(alias="to", max_length=10)]
+    name: Annotated[Text, Field(max_length=100)] = ""
+
+
+class Holidays(Schema):
+    """What a brand is closed for beside Italy's own holidays; the patron's day like 06-24."""
+
+    patron_day: Annotated[str, Field(max_length=5)] = ""
+    closed: Annotated[list[Closure], Field(max_length=60)] = []
+
+
 class NewBrand(Schema):
     name: Annotated[Text, Field(max_length=255)]
     slug: Annotated[Text, Field(max_length=100)] = ""
@@ -34,6 +49,7 @@ class NewBrand(Schema):
     accent: Annotated[Text, Field(max_length=10)] = "laguna"
     timezone: Annotated[Text, Field(max_length=50)] = "Europe/Rome"
     working_hours: Annotated[Hours, Field(max_length=7)] | None = None
+    holidays: Holidays | None = None
 
 
 class BrandChanges(Schema):
@@ -42,13 +58,14 @@ class BrandChanges(Schema):
     accent: Annotated[Text, Field(max_length=10)] | None = None
     timezone: Annotated[Text, Field(max_length=50)] | None = None
     working_hours: Annotated[Hours, Field(max_length=7)] | None = None
+    holidays: Holidays | None = None
 
 
 @brands.post("/brands", response={201: dict[str, Any]})
 def create_brand(request: HttpRequest, given: NewBrand) -> Status[dict[str, Any]]:
     """Open another brand; who does is let into it, and selects it to work there."""
     principal = demand_in_person(request, "manage_brands")
-    settings = given.dict(exclude_unset=True, exclude={"name", "slug"})
+    settings = given.dict(exclude_unset=True, exclude={"name", "slug"}, by_alias=True)
     brand = openings.open_for(principal, name=given.name, slug=given.slug, settings=settings)
     return Status(201, ok(request, told_brand(brand, principal)))
 
@@ -61,7 +78,7 @@ def change_brand(request: HttpRequest, brand_id: UUID, given: BrandChanges) -> A
         raise Missing(_("Questo marchio non c’è, o non è quello in uso."))
     changes = {
         name: value
-        for name, value in given.dict(exclude_unset=True).items()
+        for name, value in given.dict(exclude_unset=True, by_alias=True).items()
         if value is not None or name == "working_hours"
     }
     return ok(request, told_brand(openings.change_brand(brand_id=brand_id, changes=changes), principal))

@@ -18,7 +18,7 @@ from filiera.identity.permissions import Principal
 from filiera.pipeline import commands as pipeline
 from filiera.platform import brand_scope, circuit
 from filiera.platform.refusals import Forbidden, Invalid, Refused
-from filiera.routing import rules
+from filiera.routing import calendar, rules
 from filiera.routing.models import Connection
 
 CLOUDTALK = "cloudtalk"
@@ -61,7 +61,8 @@ def open_for(
 
 @transaction.atomic
 def change_brand(*, brand_id: UUID, changes: Mapping[str, Any]) -> Brand:
-    """Change name, tagline, accent, timezone or working_hours (as `routing.rules.read_hours` reads them, None for any).
+    """Change name, tagline, accent, timezone, working_hours (as `routing.rules.read_hours` reads them, None for any) or
+    holidays (as `routing.calendar` keeps them).
 
     Raises Invalid with a sentence at each field that is wrong.
     """
@@ -75,6 +76,8 @@ def _write(brand: Brand, changes: Mapping[str, Any]) -> None:
     changes = dict(changes)
     if "working_hours" in changes:
         brand.settings["working_hours"] = changes.pop("working_hours")
+    if "holidays" in changes:
+        brand.settings["holidays"] = calendar.kept(changes.pop("holidays") or {})
     for name, value in changes.items():
         setattr(brand, name, value.strip())
     brand.save(update_fields=["settings", *changes])
@@ -100,6 +103,10 @@ def _refuse_wrong(given: Mapping[str, Any]) -> None:
         wrong["working_hours"] = [
             _("Orari così: lunedì [[“09:00”, “13:00”], [“14:00”, “18:00”]], senza accavallarli.")
         ]
+    try:
+        calendar.kept(given.get("holidays") or {})
+    except Invalid as refusal:
+        wrong["holidays"] = [str(refusal)]
     if wrong:
         raise Invalid(_("Alcuni campi non vanno bene."), details=wrong)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import Avg, Count, Q
@@ -18,6 +17,7 @@ from filiera.identity.models import Brand
 from filiera.platform import brand_scope, events, live
 from filiera.platform.models import EndpointHealth
 from filiera.routing import codes, rules
+from filiera.routing.calendar import WorkingTime
 from filiera.routing.models import Agent, Alert, Connection, Process
 
 WINDOW: Final = timedelta(minutes=60)
@@ -197,9 +197,8 @@ def _answer_rates() -> tuple[float, float]:
 def _nobody_for_too_long(now: datetime) -> bool:
     """Tell whether all enabled agents have been unavailable for more than five minutes, inside working hours."""
     brand = Brand.objects.get(id=brand_scope.current())
-    hours, zone = rules.read_hours(brand.settings.get("working_hours")), ZoneInfo(brand.timezone)
-    start = now - NO_AGENT_FOR
-    if not (rules.is_open(hours, now.astimezone(zone)) and rules.is_open(hours, start.astimezone(zone))):
+    working, start = WorkingTime.of(brand), now - NO_AGENT_FOR
+    if not (working.is_open(now) and working.is_open(start)):
         return False
     agents = list(Agent.objects.filter(is_enabled=True))
     if not agents or any(agent.last_status == rules.Status.ONLINE for agent in agents):

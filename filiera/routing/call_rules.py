@@ -19,6 +19,7 @@ from phonenumbers import NumberParseException, parse, timezone
 
 from filiera.contacts import consent_rules
 from filiera.contacts.consent_rules import CALL, Act, Block
+from filiera.routing.calendar import Calendar
 
 ANSWER_WITHIN: Final = timedelta(days=90)
 """How long an enquiry may be answered, while its deal is open: later it is a promotion."""
@@ -27,14 +28,12 @@ REGISTER_CHECK_HOLDS: Final = timedelta(days=15)
 """GD-10: the stricter of a month (the registry's manager) and 15 days (press)."""
 ITALY: Final = "+39"
 ROME: Final = ZoneInfo("Europe/Rome")
+ITALIAN: Final = Calendar()
+"""The calendar of a brand that said nothing: Italy's holidays."""
 
 _WEEKDAY: Final = (time(9), time(20))
 _EVE: Final = (time(10), time(19))
-_FIXED: Final = frozenset(
-    {(1, 1), (1, 6), (4, 25), (5, 1), (6, 2), (8, 15), (11, 1), (12, 8), (12, 25), (12, 26)}
-)
-_SAINT_FRANCIS, _SAINT_FRANCIS_SINCE = (10, 4), 2026  # law 151/2025
-_DAYS_AHEAD: Final = 15
+_DAYS_AHEAD: Final = 60
 
 
 class Basis(StrEnum):
@@ -95,20 +94,19 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class BrandRules:
-    """What a brand says about its calls: `settings["calls"]`."""
+    """What a brand says about its calls (`settings["calls"]`), and the days it does not work."""
 
     is_request_only: bool = False
-    patron_day: tuple[int, int] | None = None
+    calendar: Calendar = ITALIAN
     zone: tzinfo = ROME
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], zone: str) -> BrandRules:
         """Read a brand's settings; what is not there is the default."""
         said = settings.get("calls") or {}
-        month, _dash, day = str(said.get("patron_day") or "").partition("-")
         return cls(
             is_request_only=bool(said.get("request_only")),
-            patron_day=(int(month), int(day)) if month and day else None,
+            calendar=Calendar.of(settings),
             zone=ZoneInfo(zone),
         )
 
@@ -167,7 +165,7 @@ def _promotion(facts: Facts, brand: BrandRules, now: datetime) -> Verdict:
         return Verdict(stop=Stop.NO_PROOF)
     if facts.number.startswith(ITALY) and (stop := _register(facts.check, consent.at, now)):
         return Verdict(stop=stop)
-    opens_at = next_window(now, zones_of(facts.number, brand.zone), brand.patron_day)
+    opens_at = next_window(now, zones_of(facts.number, brand.zone), brand.calendar)
     if opens_at != now:
         return Verdict(stop=Stop.CLOSED_WINDOW, opens_at=opens_at)
     return Verdict(Basis.PROMOTION, since=consent.at)
@@ -187,32 +185,12 @@ def _register(check: RegisterCheck | None, consent_at: datetime, now: datetime) 
 # The window (GD-11: Code of Conduct on telemarketing, Garante 148/2024)
 
 
-def window_of(day: date, patron_day: tuple[int, int] | None = None) -> tuple[time, time] | None:
+def window_of(day: date, calendar: Calendar = ITALIAN) -> tuple[time, time] | None:
     """Return from when to when promotional calls may be made on a day, the end not included; None for never."""
-    if day.weekday() == 6 or is_holiday(day, patron_day):
+    if day.weekday() == 6 or calendar.why_closed(day):
         return None
-    is_eve = day.weekday() == 5 or is_holiday(day + timedelta(days=1), patron_day)
+    is_eve = day.weekday() == 5 or calendar.holiday(day + timedelta(days=1))
     return _EVE if is_eve else _WEEKDAY
-
-
-def is_holiday(day: date, patron_day: tuple[int, int] | None = None) -> bool:
-    """Tell whether a day is a holiday in Italy (law 260/1949 as amended), or the brand's local patron's."""
-    on = (day.month, day.day)
-    if on in _FIXED or on == patron_day or (on == _SAINT_FRANCIS and day.year >= _SAINT_FRANCIS_SINCE):
-        return True
-    easter = easter_of(day.year)
-    return day in (easter, easter + timedelta(days=1))
-
-
-@lru_cache
-def easter_of(year: int) -> date:
-    """Return Easter Sunday of a year. Source: the anonymous Gregorian algorithm (Nature, 20 April 1876)."""
-    a, (b, c) = year % 19, divmod(year, 100)
-    h = (19 * a + b - b // 4 - (b - (b + 8) // 25 + 1) // 3 + 15) % 30
-    weekday = (32 + 2 * (b % 4) + 2 * (c // 4) - h - c % 4) % 7
-    m = (a + 11 * h + 22 * weekday) // 451
-    month, day = divmod(h + weekday - 7 * m + 114, 31)
-    return date(year, month, day + 1)
 
 
 @lru_cache(maxsize=4096)
@@ -227,31 +205,29 @@ def zones_of(number: str, default: tzinfo = ROME) -> tuple[tzinfo, ...]:
     return tuple(ZoneInfo(name) for name in names if name != "Etc/Unknown") or (default,)
 
 
-def next_window(
-    now: datetime, zones: Sequence[tzinfo], patron_day: tuple[int, int] | None = None
-) -> datetime | None:
+def next_window(now: datetime, zones: Sequence[tzinfo], calendar: Calendar = ITALIAN) -> datetime | None:
     """Return the first moment from `now` on that lies inside the window in all these zones; `now` itself when it does.
 
-    None when there is none in the next fifteen days.
+    None when there is none in the next sixty days.
     """
     at, limit = now, now + timedelta(days=_DAYS_AHEAD)
     while at < limit:
-        later = max(_next_in(at, zone, patron_day) for zone in zones)
+        later = max(_next_in(at, zone, calendar, limit) for zone in zones)
         if later == at:
             return at
         at = later
     return None
 
 
-def _next_in(at: datetime, zone: tzinfo, patron_day: tuple[int, int] | None) -> datetime:
+def _next_in(at: datetime, zone: tzinfo, calendar: Calendar, limit: datetime) -> datetime:
     local = at.astimezone(zone)
     for ahead in range(_DAYS_AHEAD):
         day = local.date() + timedelta(days=ahead)
-        if (window := window_of(day, patron_day)) is None:
+        if (window := window_of(day, calendar)) is None:
             continue
         opens, closes = (datetime.combine(day, edge, zone) for edge in window)
         if at < opens:
             return opens.astimezone(at.tzinfo)
         if at < closes:
             return at
-    raise AssertionError("no week is without a working day")
+    return limit

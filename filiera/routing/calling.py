@@ -1,4 +1,4 @@
-"""What a brand says about its calls: on request only, its local holiday, its numbers, where its calls begin."""
+"""What a brand says about its calls: on request only, its numbers, where its calls begin."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ from filiera.platform import brand_scope
 from filiera.platform.refusals import Invalid, Missing
 from filiera.routing.models import Connection, OutboundNumber
 
-_LEAP_YEAR: Final = 2024
 _LONGEST_NOTE: Final = 2_000
 
 
 @transaction.atomic
-def set_rules(*, is_request_only: bool, patron_day: str) -> None:
-    """Keep whether the brand calls on request only (GD-14), and its patron's day, day/month (GD-11). Raises Invalid."""
-    kept = _day(patron_day.strip())
+def set_rules(*, is_request_only: bool) -> None:
+    """Keep whether the brand calls on request only (GD-14)."""
     brand = Brand.objects.select_for_update(no_key=True).get(id=brand_scope.current())
     said = brand.settings.get("calls") or {}
-    brand.settings["calls"] = said | {"request_only": is_request_only, "patron_day": kept}
+    brand.settings["calls"] = said | {"request_only": is_request_only}
     brand.save(update_fields=["settings"])
 
 
@@ -87,14 +85,3 @@ def moment(typed: str, *, now: datetime) -> datetime:
         return now.replace(year=now.year + 1, day=1)
     zone = ZoneInfo(Brand.objects.values_list("timezone", flat=True).get(id=brand_scope.current()))
     return at if at.tzinfo else at.replace(tzinfo=zone)
-
-
-def _day(typed: str) -> str:
-    """Return a day of the year as MM-DD, from day/month; nothing stays nothing. Raises Invalid."""
-    if not typed:
-        return ""
-    day, _slash, month = typed.partition("/")
-    try:
-        return f"{date(_LEAP_YEAR, int(month), int(day)):%m-%d}"
-    except ValueError:
-        raise Invalid(_("Il giorno del patrono si scrive come 24/06.")) from None

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import orjson
 from django.conf import settings
@@ -23,6 +22,7 @@ from django.utils.translation import gettext_noop
 from filiera.identity.models import Brand
 from filiera.platform import brand_scope, bulk, events, live
 from filiera.routing import alerts, codes, rules, tracking, wake
+from filiera.routing.calendar import WorkingTime
 from filiera.routing.cloudtalk import (
     AgentBusy,
     AgentUnavailable,
@@ -494,13 +494,7 @@ def _first_outcome(process: Process, at: datetime) -> None:
 
 
 def _in_working_hours(at: datetime) -> datetime | None:
-    brand = Brand.objects.get(id=brand_scope.current())
-    return rules.next_open(working_hours(brand), at, ZoneInfo(brand.timezone))
-
-
-def working_hours(brand: Brand) -> rules.Hours | None:
-    """Return the brand's working hours; None, at any hour, when it has set none."""
-    return rules.read_hours(brand.settings.get("working_hours"))
+    return WorkingTime.of(Brand.objects.get(id=brand_scope.current())).next_open(at)
 
 
 # Agents and the connection

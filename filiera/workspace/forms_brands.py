@@ -1,19 +1,24 @@
 """What people type about a brand, and how it becomes one."""
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
+from django.utils import timezone
 from django.utils.dateformat import format as date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from filiera.identity.models import Brand
 from filiera.journeys.openings import WORKING_WEEK
-from filiera.routing import rules
+from filiera.platform.refusals import Invalid
+from filiera.routing import calendar, rules
+from filiera.routing.calendar import Calendar
 from filiera.routing.forms import HoursField, typed_hours
 
+MOST_CLOSED = 6
 _NAMELESS = {"required": gettext_lazy("Scrivi come si chiama il marchio.")}
 
 
@@ -33,6 +38,8 @@ class BrandForm(forms.Form):
     fri = HoursField(required=False)
     sat = HoursField(required=False)
     sun = HoursField(required=False)
+    patron_day = forms.CharField(max_length=5, required=False)
+    closed = forms.CharField(max_length=10_000, required=False, widget=forms.Textarea(attrs={"rows": 4}))
 
     def __init__(self, data: Any, *, brand: Brand | None = None) -> None:
         week = brand.settings.get("working_hours") if brand else WORKING_WEEK
@@ -42,8 +49,14 @@ class BrandForm(forms.Form):
             "any_hour": week is None,
             **{day: typed_hours((week or {}).get(day) or ()) for day in rules.DAYS},
         }
+        known = Calendar.of(brand.settings if brand else {})
+        initial |= {"closed": calendar.typed(known.closures)}
+        if known.patron_day:
+            month, day_of_month = known.patron_day
+            initial["patron_day"] = f"{day_of_month:02}/{month:02}"
         if brand is not None:
             initial |= {name: getattr(brand, name) for name in ("name", "tagline", "accent", "timezone")}
+        self.next_closed = known.next_closed(timezone.localdate(), most=MOST_CLOSED)
         super().__init__(data, initial=initial, auto_id="brand_%s")
         if brand is not None:
             del self.fields["slug"]
@@ -69,6 +82,14 @@ class BrandForm(forms.Form):
             raise forms.ValidationError(_("Questo fuso non c’è. Scrivilo come Europe/Rome."))
         return given
 
+    def clean_patron_day(self) -> Any:
+        """Return the patron's day as MM-DD."""
+        return _read(calendar.read_patron, self.cleaned_data["patron_day"])
+
+    def clean_closed(self) -> Any:
+        """Return the brand's own closures."""
+        return _read(calendar.read_closures, self.cleaned_data["closed"])
+
     def days(self) -> list[dict[str, Any]]:
         """Return the seven fields of the week with the names of the days."""
         return [
@@ -86,4 +107,12 @@ class BrandForm(forms.Form):
             "accent": given["accent"] or Brand.Accent.LAGUNA.value,
             "timezone": given["timezone"],
             "working_hours": None if given["any_hour"] else week,
+            "holidays": {"patron_day": given["patron_day"], "closed": given["closed"]},
         }
+
+
+def _read(read: Callable[[str], Any], typed: str) -> Any:
+    try:
+        return read(typed)
+    except Invalid as refusal:
+        raise forms.ValidationError(str(refusal)) from refusal

@@ -19,7 +19,7 @@ from filiera.pipeline.rules import Stay
 from filiera.platform import formats
 from filiera.platform.prepared import Prepared
 from filiera.routing import gate
-from filiera.routing import rules as routing_rules
+from filiera.routing.calendar import WorkingTime
 from filiera.routing.call_rules import Basis, Stop, Verdict
 from filiera.routing.models import CallAttempt, Decision
 from filiera.workspace import calls, timeline
@@ -156,11 +156,10 @@ def permission(
         return CallPermission("later", why, "warn", "clock")
     if verdict.stop is not None:
         return CallPermission("refused", why, "bad", "phone-off")
-    hours = routing_rules.read_hours(brand.settings.get("working_hours"))
-    local = timezone.localtime(now)
-    if not routing_rules.is_open(hours, local):
-        opens = routing_rules.next_open(hours, now, local.tzinfo)  # type: ignore[arg-type]
-        when = formats.moment(opens, now) if opens else _("mai, finché l’orario resta vuoto")
+    working = WorkingTime.of(brand)
+    if not working.is_open(now):
+        opens = working.next_open(now)
+        when = formats.moment(opens, now) if opens else _("mai, con questi orari e queste chiusure")
         return CallPermission("later", _("Si chiama da %(when)s") % {"when": when}, "warn", "clock")
     return CallPermission("allowed", why, "ok", "shield-check", href=f"tel:{number.phone_e164}")
 

@@ -28,6 +28,7 @@ from filiera.routing.models import Connection, OutboundNumber, RegisterCheck
 from filiera.workspace.pages import principal_of
 
 MOST_CHECKS = 12
+MOST_CLOSED = 3
 LONGEST_BOX = 180
 
 
@@ -41,14 +42,8 @@ def show(request: HttpRequest) -> HttpResponse:
 @require_POST
 @requires("system_settings")
 def save_calls(request: HttpRequest) -> HttpResponse:
-    """Save whether the brand calls on request only, and its local holiday (GD-11, GD-14)."""
-    try:
-        calling.set_rules(
-            is_request_only=request.POST.get("solo_richieste") == "on",
-            patron_day=request.POST.get("patrono", ""),
-        )
-    except Invalid as refusal:
-        return _page(request, refusal=refusal)
+    """Save whether the brand calls on request only (GD-14)."""
+    calling.set_rules(is_request_only=request.POST.get("solo_richieste") == "on")
     messages.success(request, _("Salvato: vale dalla prossima chiamata."))
     return redirect("privacy")
 
@@ -223,15 +218,15 @@ def _page(request: HttpRequest, *, refusal: Refused | None = None) -> HttpRespon
     now, brand = timezone.now(), principal_of(request).brand
     own = {one.data_class: one for one in RetentionPolicy.objects.all()}
     rules = BrandRules.of(brand.settings, brand.timezone)
-    patron = rules.patron_day
     context: dict[str, Any] = {
         "page": "privacy",
         "page_title": _("Privacy"),
         "now": now,
         "refusal": str(refusal) if refusal else "",
         "faults": [one for sentences in refusal.details.values() for one in sentences] if refusal else [],
+        "brand_id": brand.pk,
         "is_request_only": rules.is_request_only,
-        "patron_day": f"{patron[1]:02}/{patron[0]:02}" if patron else "",
+        "next_closed": rules.calendar.next_closed(timezone.localdate(), most=MOST_CLOSED),
         "checks": RegisterCheck.objects.select_related("imported_by").order_by("-checked_at")[:MOST_CHECKS],
         "to_check": len(register.numbers_to_check(now=now)),
         "landings": [

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filiera.contacts.consent_rules import Act, Block
+from filiera.routing.calendar import Calendar, Closure
 from filiera.routing.call_rules import (
     Basis,
     BrandRules,
@@ -17,14 +18,14 @@ from filiera.routing.call_rules import (
     RegisterCheck,
     Stop,
     decide,
-    easter_of,
-    is_holiday,
     next_window,
     window_of,
     zones_of,
 )
 
 ROME = ZoneInfo("Europe/Rome")
+SAINT_JOHN = Calendar(patron_day=(6, 24))
+SUMMER = (Closure("2026-08-03", "2026-08-28", "Ferie"), Closure("12-24", "12-31"))
 NUMBER, AMERICAN = "+393510004127", "+12125550142"
 WEDNESDAY = datetime(2026, 11, 18, 11, 0, tzinfo=ROME)
 SATURDAY_EARLY, SATURDAY = (datetime(2026, 11, 21, hour, 30, tzinfo=ROME) for hour in (9, 10))
@@ -170,21 +171,22 @@ def test_an_enquiry_is_answered_at_any_hour_a_promotion_says_when_it_may_be_made
 # Days and zones
 
 
-@pytest.mark.parametrize(
-    ("year", "easter"),
-    [(2024, (3, 31)), (2025, (4, 20)), (2026, (4, 5)), (2027, (3, 28)), (2038, (4, 25)), (2000, (4, 23))],
-)
-def test_easter(year: int, easter: tuple[int, int]) -> None:
-    assert easter_of(year) == date(year, *easter)
+def test_the_patrons_day_and_its_eve_have_the_hours_of_a_holiday() -> None:
+    assert window_of(date(2027, 6, 24)) == (time(9), time(20))
+    assert window_of(date(2027, 6, 24), SAINT_JOHN) is None
+    assert window_of(date(2027, 6, 23), SAINT_JOHN) == (time(10), time(19))
 
 
-def test_saint_francis_is_a_holiday_since_2026_and_the_patron_where_the_brand_says_so() -> None:
-    assert not is_holiday(date(2025, 10, 4))
-    assert is_holiday(date(2027, 10, 4))
-    assert not is_holiday(date(2027, 6, 24))
-    assert is_holiday(date(2027, 6, 24), (6, 24))
-    assert window_of(date(2027, 6, 23), (6, 24)) == (time(10), time(19))
-    assert window_of(date(2027, 6, 24), (6, 24)) is None
+def test_a_brands_own_closures_stop_promotions_and_make_no_eve() -> None:
+    closed = Calendar(closures=SUMMER)
+    assert window_of(date(2026, 8, 28), closed) is None
+    assert window_of(date(2027, 12, 24), closed) is None, "every year"
+    assert window_of(date(2026, 8, 31), closed) == (time(9), time(20))
+    assert window_of(date(2027, 12, 23), closed) == (time(9), time(20))
+    opens = next_window(datetime(2026, 8, 3, 11, tzinfo=ROME), [ROME], closed)
+    assert opens == datetime(2026, 8, 29, 10, tzinfo=ROME)
+    never = Calendar(closures=(Closure("01-01", "12-31"),))
+    assert next_window(WEDNESDAY, [ROME], never) is None
 
 
 def test_the_time_zone_of_the_person_counts() -> None:
@@ -205,39 +207,38 @@ moments = st.datetimes(
     min_value=datetime(2024, 1, 1), max_value=datetime(2035, 12, 31), timezones=st.just(UTC)
 )
 numbers = st.sampled_from((NUMBER, AMERICAN, "+61255501234", "+441632960111"))
-patrons = st.sampled_from((None, (6, 24), (12, 7), (9, 19)))
+calendars = st.builds(
+    Calendar, st.sampled_from((None, (6, 24), (12, 7), (9, 19))), st.sampled_from(((), SUMMER))
+)
 
 
 @patiently
-@given(now=moments, number=numbers, patron=patrons)
-def test_no_promotion_ever_leaves_outside_the_window(
-    now: datetime, number: str, patron: tuple[int, int] | None
-) -> None:
+@given(now=moments, number=numbers, calendar=calendars)
+def test_no_promotion_ever_leaves_outside_the_window(now: datetime, number: str, calendar: Calendar) -> None:
     facts = Facts(number, consent=consent(now - DAY), check=RegisterCheck(now - DAY, False))
-    verdict = decide(facts, BrandRules(patron_day=patron), now)
+    verdict = decide(facts, BrandRules(calendar=calendar), now)
     there = [now.astimezone(zone) for zone in zones_of(number)]
     inside = all(
-        (window := window_of(at.date(), patron)) is not None and window[0] <= at.time() < window[1]
+        (window := window_of(at.date(), calendar)) is not None and window[0] <= at.time() < window[1]
         for at in there
     )
     assert verdict.may == inside
     for at in there if verdict.may else ():
         assert at.weekday() != 6
+        assert not calendar.why_closed(at.date())
         assert time(9) <= at.time() < time(20)
         assert at.weekday() != 5 or time(10) <= at.time() < time(19)
 
 
 @patiently
-@given(now=moments, number=numbers, patron=patrons)
-def test_the_moment_it_opens_is_the_first_one_inside(
-    now: datetime, number: str, patron: tuple[int, int] | None
-) -> None:
-    opens = next_window(now, zones_of(number), patron)
+@given(now=moments, number=numbers, calendar=calendars)
+def test_the_moment_it_opens_is_the_first_one_inside(now: datetime, number: str, calendar: Calendar) -> None:
+    opens = next_window(now, zones_of(number), calendar)
     assert opens is not None
     assert opens >= now
-    assert next_window(opens, zones_of(number), patron) == opens
+    assert next_window(opens, zones_of(number), calendar) == opens
     if opens > now:
-        assert next_window(opens - timedelta(seconds=1), zones_of(number), patron) == opens
+        assert next_window(opens - timedelta(seconds=1), zones_of(number), calendar) == opens
 
 
 days = st.integers(min_value=1, max_value=2000)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from filiera.platform import limiter
 from filiera.platform.models import EndpointHealth, RequestBudget
 from filiera.routing import outcomes, rules
+from filiera.routing.call_rules import ITALIAN
 from filiera.routing.models import Alert, CallAttempt, Connection, Decision, Process, ProviderContact
 from tests.routing.conftest import Calling
 
@@ -175,7 +176,9 @@ def test_the_delayed_tries_end_with_a_person(calling: Calling, settings: Any) ->
 
 def test_a_delayed_try_waits_for_the_working_hours(calling: Calling) -> None:
     today = timezone.localtime(timezone=ZoneInfo("Europe/Rome")).date()
-    opening = today + timedelta(days=2)
+    opening = next(
+        day for day in (today + timedelta(days=2 + n) for n in range(4)) if not ITALIAN.why_closed(day)
+    )
     calling.brand.settings = {"working_hours": {rules.DAYS[opening.weekday()]: [["09:30", "12:00"]]}}
     calling.brand.save()
     calling.all_offline()

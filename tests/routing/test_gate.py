@@ -84,8 +84,11 @@ def test_a_promotion_needs_consent_a_fresh_check_the_window_and_a_brand_that_mak
     check("numero;esito\n351 000 4127;NON ISCRITTO")
     assert verdict(someone) == (Basis.PROMOTION, None)
     assert verdict(someone, WEDNESDAY.replace(hour=20)) == (None, Stop.CLOSED_WINDOW)
-    Brand.objects.filter(id=in_vegliasi.id).update(settings={"calls": {"patron_day": "11-18"}})
+    Brand.objects.filter(id=in_vegliasi.id).update(settings={"holidays": {"patron_day": "11-18"}})
     assert verdict(someone) == (None, Stop.CLOSED_WINDOW)
+    closed = {"closed": [{"from": "2026-11-16", "to": "2026-11-20", "name": "Inventario"}]}
+    Brand.objects.filter(id=in_vegliasi.id).update(settings={"holidays": closed})
+    assert gate.verdict_of(someone.pk, now=WEDNESDAY).opens_at == datetime(2026, 11, 21, 9, tzinfo=UTC)
     Brand.objects.filter(id=in_vegliasi.id).update(settings={"calls": {"request_only": True}})
     assert verdict(someone) == (None, Stop.REQUEST_ONLY)
 

@@ -13,6 +13,7 @@ from filiera.identity.models import AuditEntry, Brand, Role, User, UserRole
 from filiera.journeys import manual, openings
 from filiera.pipeline.models import Stage
 from filiera.platform import brand_scope
+from filiera.routing.calendar import Calendar, Closure
 from tests.identity.conftest import Clock, Program, clock, program
 from tests.security.routes import told
 from tests.signing_in import code
@@ -150,10 +151,19 @@ def test_the_settings_of_the_brand_in_use_are_changed_on_its_page(
 ) -> None:
     client, address = signed_in(ada), f"/marchi/{vegliasi.id}"
     assert "Impostazioni di Vegliasì" in client.get(address).content.decode()
-    saved = client.post(address, {**WEEK, "name": "Vegliasì Casa", "any_hour": "on"})
+    closed = {"patron_day": "7/12", "closed": "24/12 Vigilia\n10/08/2027-21/08/2027 Ferie"}
+    saved = client.post(address, {**WEEK, **closed, "name": "Vegliasì Casa", "any_hour": "on"})
     vegliasi.refresh_from_db()
     assert (saved.status_code, vegliasi.name, vegliasi.slug) == (302, "Vegliasì Casa", "vegliasi")
     assert vegliasi.settings["working_hours"] is None
+    assert Calendar.of(vegliasi.settings) == Calendar(
+        (12, 7), (Closure("12-24", "12-24", "Vigilia"), Closure("2027-08-10", "2027-08-21", "Ferie"))
+    )
+    page = client.get(address).content.decode()
+    assert 'value="07/12"' in page
+    assert "24/12 Vigilia\n10/08/2027-21/08/2027 Ferie</textarea>" in page
+    for wrong in ({"patron_day": "31/02"}, {"closed": "Natale"}):
+        assert client.post(address, {**WEEK, **wrong, "name": "Vegliasì"}).status_code == 400
     assert client.post(address, {**WEEK, "name": "Vegliasì", "mon": "18-9"}).status_code == 400
     assert client.get(f"/marchi/{quadranorma.id}").status_code == 404
     assert signed_in(bea).get("/marchi").status_code == 404
@@ -186,6 +196,13 @@ def test_brands_over_the_api(program: Program, over_all: User, people: Any, vegl
     assert (changed["working_hours"], changed["timezone"]) == (hours["working_hours"], "Europe/Vienna")
     anyone = program("patch", f"/api/v1/brands/{brand['id']}", {"working_hours": None}).json()["data"]
     assert anyone["working_hours"] is None
+    eve = {"from": "12-24", "to": "12-24", "name": "Vigilia"}
+    address = f"/api/v1/brands/{brand['id']}"
+    closed = program("patch", address, {"holidays": {"patron_day": "12-07", "closed": [eve]}}).json()["data"]
+    assert closed["holidays"] == {"patron_day": "12-07", "closed": [eve]}
+    assert program("patch", address, {"holidays": {}}).json()["data"]["holidays"]["closed"] == []
+    for wrong in ({"patron_day": "24-13"}, {"closed": [{"from": "12-24", "to": "2027-01-01"}]}):
+        assert program("patch", address, {"holidays": wrong}).status_code == 400, wrong
     assert program("patch", f"/api/v1/brands/{vegliasi.id}", {"name": "Mia"}).status_code == 404
 
 

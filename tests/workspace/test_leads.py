@@ -1,7 +1,7 @@
 """The list of leads, the record, and what one does on it."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from filiera.contacts.models import Contact, ContactPhone
 from filiera.pipeline.models import Activity, Deal, Stage
-from filiera.platform import brand_scope
+from filiera.platform import brand_scope, formats
+from filiera.routing import rules
+from filiera.routing.call_rules import ITALIAN
 from filiera.routing.models import Process
 from filiera.workspace import lead_list
 
@@ -165,15 +167,18 @@ def test_the_call_button_says_before_the_click_whether_one_may(
 
 
 def test_outside_working_hours_the_button_says_when(bea: Any, scope: Any, morning: Any) -> None:
-    tomorrow = (
-        (timezone.localtime(timezone=ZoneInfo(morning.timezone)) + timedelta(days=1)).strftime("%a").lower()
+    today = timezone.localtime(timezone=ZoneInfo(morning.timezone)).date()
+    day = next(
+        day for day in (today + timedelta(days=1 + n) for n in range(6)) if not ITALIAN.why_closed(day)
     )
-    morning.settings = {"working_hours": {tomorrow: [["09:00", "13:00"]]}}
+    morning.settings = {"working_hours": {rules.DAYS[day.weekday()]: [["09:00", "13:00"]]}}
     morning.save()
+    opens = datetime.combine(day, time(9), ZoneInfo(morning.timezone))
     with scope():
         pk = named("Nives").pk
     call = bea.get(f"/leads/{pk}").context["record"].call
-    assert (call.state, call.why) == ("later", "Si chiama da domani 9:00")
+    with timezone.override(morning.timezone):
+        assert (call.state, call.why) == ("later", f"Si chiama da {formats.moment(opens, timezone.now())}")
 
 
 def test_another_brands_record_looks_missing(

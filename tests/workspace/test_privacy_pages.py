@@ -202,16 +202,14 @@ def test_the_call_that_the_gate_stops_is_refused_with_its_reason(
 # A brand
 
 
-def test_a_brand_says_on_request_only_and_its_patron(signed_in: Any, ada: Any, vegliasi: Any) -> None:
+def test_a_brand_says_on_request_only(signed_in: Any, ada: Any, vegliasi: Any) -> None:
     client = signed_in(ada)
-    client.post("/privacy/chiamate", {"solo_richieste": "on", "patrono": "24/6"})
+    client.post("/privacy/chiamate", {"solo_richieste": "on"})
     vegliasi.refresh_from_db()
-    assert vegliasi.settings["calls"] == {"request_only": True, "patron_day": "06-24"}
-    page = client.get("/privacy").content.decode()
-    assert 'value="24/06"' in page
-    assert client.post("/privacy/chiamate", {"patrono": "31/02"}).status_code == 400
-    client.post("/privacy/chiamate", {"patrono": ""})
-    assert Brand.objects.get(id=vegliasi.id).settings["calls"] == {"request_only": False, "patron_day": ""}
+    assert vegliasi.settings["calls"] == {"request_only": True}
+    assert f"/marchi/{vegliasi.id}#closed" in client.get("/privacy").content.decode()
+    client.post("/privacy/chiamate", {})
+    assert Brand.objects.get(id=vegliasi.id).settings["calls"] == {"request_only": False}
 
 
 def test_the_result_of_a_check_is_uploaded_and_the_numbers_to_check_are_handed_out(
