@@ -10,7 +10,9 @@ class ContactsConfig(AppConfig):
         from filiera.contacts import holdings, timeline
         from filiera.contacts.merging import contacts as merging
         from filiera.contacts.merging import timeline as merges
+        from filiera.identity import leaving
 
         timeline.register("contacts", merges.read)
         holdings.register()
+        leaving.also(holdings.forget_colleague)
         merging.register()

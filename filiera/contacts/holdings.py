@@ -1,7 +1,11 @@
 """What this room and the rooms below it hold about a person."""
 
+from uuid import UUID
+
 from django.utils.translation import gettext_noop as _
 
+from filiera.capture.models import Source
+from filiera.contacts.models import RetentionPolicy
 from filiera.platform import holdings
 from filiera.platform.holdings import Holding, Texts
 
@@ -109,3 +113,15 @@ def register() -> None:
         audit_log="append-only: masked by its own function",
         contacts_erasure="manifests: places and counts, no value",
     )
+
+
+def forget_colleague(_user_id: UUID, was: str, name: str) -> list[UUID]:
+    """Take the name of who closed their account off the rules they answered for; who took a consent stays its proof."""
+    policies = RetentionPolicy.objects.filter(owner=was)
+    lists = list(Source.objects.filter(bought_list__checked_by=was))
+    ids = [*policies.values_list("id", flat=True), *(one.id for one in lists)]
+    policies.update(owner=name)
+    for one in lists:
+        one.bought_list["checked_by"] = name
+        one.save(update_fields=["bought_list", "updated_at"])
+    return ids

@@ -114,14 +114,14 @@ def _matching(wanted: Wanted) -> QuerySet[AuditEntry]:
 
 def _told() -> QuerySet[AuditEntry]:
     seals = ("salt", "origin_salt", "before_digest", "after_digest", "origin_digest", "seal")
-    erased = User.objects.filter(pk=OuterRef("actor_user_id"), erased_at__isnull=False)
-    lines = AuditEntry.objects.annotate(erased_name=Subquery(erased.values("name")[:1]))
+    person = User.objects.filter(pk=OuterRef("actor_user_id"))
+    lines = AuditEntry.objects.annotate(person_name=Subquery(person.values("name")[:1]))
     return lines.defer(*seals).order_by("-created_at", "-id")
 
 
 def _actor_name(line: AuditEntry) -> str:
-    """Return who did it; the seals keep the name of who closed their account since, and nobody is told it."""
-    return getattr(line, "erased_name", None) or line.actor_name
+    """Return who did it: a person as they are called today, since the record keeps their id alone."""
+    return getattr(line, "person_name", None) or line.actor_name
 
 
 def _after(lines: QuerySet[AuditEntry], cursor: str) -> QuerySet[AuditEntry]:

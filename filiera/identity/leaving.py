@@ -41,8 +41,9 @@ from filiera.platform.refusals import Missing, Refused
 
 GRACE = timedelta(days=30)
 NOBODY = "Persona cancellata"
-Forget = Callable[[UUID, str], Sequence[UUID]]
-"""Takes the person and what they are called now; returns the rows whose record of changes is masked too."""
+Forget = Callable[[UUID, str, str], Sequence[UUID]]
+"""Takes the person, what they were called and what they are called now; returns the rows whose record of changes is
+masked too."""
 _elsewhere: list[Forget] = []
 
 
@@ -123,7 +124,7 @@ def _erase(user_id: UUID, now: datetime) -> bool:
         user = User.objects.select_for_update().get(pk=user_id)
         if user.erased_at or user.deleted_at is None or ends_at(user) > now:
             return False
-        email, profile = user.email, UserProfile.objects.filter(user=user).first()
+        email, name, profile = user.email, user.name, UserProfile.objects.filter(user=user).first()
         rows = [user.pk, *([profile.pk] if profile else [])]
         texts = [email, *(_values_of(profile) if profile else [])]
         for model in (
@@ -145,11 +146,13 @@ def _erase(user_id: UUID, now: datetime) -> bool:
         audit.mask(subjects=rows, people=[user.pk], texts=texts, reason="account erased")
         for brand_id in Brand.objects.order_by("id").values_list("id", flat=True):
             with brand_scope.use(brand_id):
-                _erase_in_brand(user, email, [*rows], texts, now)
+                _erase_in_brand(user, email, name, rows, texts, now)
     return True
 
 
-def _erase_in_brand(user: User, email: str, rows: list[UUID], texts: list[str], now: datetime) -> None:
+def _erase_in_brand(
+    user: User, email: str, name: str, rows: Sequence[UUID], texts: Sequence[str], now: datetime
+) -> None:
     roles = list(UserRole.objects.filter(user=user).values_list("id", flat=True))
     closed = list(ClosedAccess.objects.filter(user=user).values_list("id", flat=True))
     invited = list(Invitation.objects.filter(email=email).values_list("id", flat=True))
@@ -163,7 +166,7 @@ def _erase_in_brand(user: User, email: str, rows: list[UUID], texts: list[str], 
     letters.update(
         to_address="cancellato@invalid", to_name="", subject="", body_text="", body_html="", last_error=""
     )
-    others = [row for forget in _elsewhere for row in forget(user.pk, NOBODY)]
+    others = [row for forget in _elsewhere for row in forget(user.pk, name, NOBODY)]
     audit.mask(
         subjects=[*rows, *roles, *closed, *invited, *others],
         people=[user.pk],

@@ -59,7 +59,7 @@ def register() -> None:
     )
 
 
-def forget_colleague(user_id: UUID, name: str) -> list[UUID]:
+def forget_colleague(user_id: UUID, _was: str, name: str) -> list[UUID]:
     """Take the name off the telephone of who closed their account: the line may ring for somebody else."""
     lines = Agent.objects.filter(user_id=user_id)
     ids = list(lines.values_list("id", flat=True))

@@ -100,8 +100,8 @@ def test_ten_changes_by_page_api_job_command_and_sql_are_all_there(
         return found
 
     city = about("contacts", "UPDATE", actor_kind="person")
-    assert (city.entity_id, city.actor_user_id, city.before, city.after) == (
-        *(adele.id, bea.id),
+    assert (city.entity_id, city.actor_user_id, city.actor_name, city.before, city.after) == (
+        *(adele.id, bea.id, ""),
         *({"city": ""}, {"city": "Noale"}),
     )
     look = about("users", "UPDATE", actor_user_id=bea.id, after__has_key="theme")
