@@ -1,10 +1,13 @@
-"""Tell the open pages of a brand that a topic changed. They read again what they show; no data travels."""
+"""Tell the open pages of a brand that a topic changed. They read again what they show; no data travels.
+
+Only what is true while somebody looks, and stored nowhere, is told itself: `pass_on`.
+"""
 
 from django.db import connection
 
 from filiera.platform import brand_scope
 
-TOPICS = ("leads", "calls", "agents", "inbound", "board", "notifications", "imports")
+TOPICS = ("leads", "calls", "agents", "inbound", "board", "notifications", "imports", "looking")
 CHANNEL = "filiera_live"
 
 
@@ -16,6 +19,15 @@ def announce(*topics: str) -> None:
     payloads = [payload(topic) for topic in topics]
     with connection.cursor() as cursor:
         cursor.execute("select pg_notify(%s, payload) from unnest(%s::text[]) payload", [CHANNEL, payloads])
+
+
+def pass_on(topic: str, line: str) -> None:
+    """Send a line without breaks to the pages of the open brand scope, once it commits.
+
+    Raises ValueError for a topic no page listens to.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_notify(%s, %s)", [CHANNEL, f"{payload(topic)}:{line}"])
 
 
 def payload(topic: str) -> str:

@@ -2,7 +2,8 @@
 
 One connection of each web process listens on the PostgreSQL channel `filiera_live`, whose payload is
 `<brand id>:<topic>`. A stream carries the topics of one brand and no data: the page reads again what it shows,
-under row security. Bursts are gathered, so that a thousand leads are a few events.
+under row security. Bursts are gathered, so that a thousand leads are a few events. Who looks at a record
+(`<brand id>:looking:<line>`) is stored nowhere: the line goes on to those who may see people.
 """
 
 import asyncio
@@ -28,19 +29,24 @@ HEARTBEAT_S = 20.0
 RECHECK_EVERY = 3  # heartbeats between two looks at the session: a sign-out ends the stream within a minute
 RETRY_MS = 3000
 MOST_STREAMS = 1000
+ABOUT_PEOPLE = frozenset({"looking"})
+
+Door = tuple[UUID, bool]  # the brand in use, and whether its people may be seen
 
 
 class Stream:
     """One open page: the topics that changed since it was last told, and whether it must end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sees_people: bool) -> None:
+        self.sees_people = sees_people
         self.topics: set[str] = set()
         self.changed = asyncio.Event()
         self.ended = False
 
-    def tell(self, topic: str) -> None:
-        self.topics.add(topic)
-        self.changed.set()
+    def tell(self, told: str) -> None:
+        if self.sees_people or told.partition(":")[0] not in ABOUT_PEOPLE:
+            self.topics.add(told)
+            self.changed.set()
 
     def end(self) -> None:
         self.ended = True
@@ -61,12 +67,12 @@ class Hub:
         self.listener: asyncpg.Connection[Any] | None = None
         self.lock = asyncio.Lock()
 
-    async def join(self, brand_id: UUID) -> Stream:
+    async def join(self, brand_id: UUID, *, sees_people: bool) -> Stream:
         """Return a new stream of the brand. Raises OSError or PostgresError when the database cannot be heard."""
         async with self.lock:
             if self.listener is None or self.listener.is_closed():
                 self.listener = await self._listen()
-        stream = Stream()
+        stream = Stream(sees_people=sees_people)
         self.streams.setdefault(brand_id, set()).add(stream)
         return stream
 
@@ -111,19 +117,20 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
     if scope["method"] != "GET":
         await _refuse(send, 405)
         return
-    brand_id = await sync_to_async(_brand_of)(_token(scope))
-    if brand_id is None or _hub.size >= MOST_STREAMS:
-        await _refuse(send, 401 if brand_id is None else 503)
+    door = await sync_to_async(_door_of)(_token(scope))
+    if door is None or _hub.size >= MOST_STREAMS:
+        await _refuse(send, 401 if door is None else 503)
         return
+    brand_id, sees_people = door
     try:
-        stream = await _hub.join(brand_id)
+        stream = await _hub.join(brand_id, sees_people=sees_people)
     except (OSError, asyncpg.PostgresError):
         log.warning("the stream cannot be opened", exc_info=True)
         await _refuse(send, 503)
         return
     gone = asyncio.create_task(_wait_until_gone(receive))
     try:
-        await _tell(scope, send, stream, gone, brand_id)
+        await _tell(scope, send, stream, gone, door)
     finally:
         gone.cancel()
         _hub.leave(brand_id, stream)
@@ -134,7 +141,7 @@ async def _tell(
     send: ASGISendCallable,
     stream: Stream,
     gone: "asyncio.Task[None]",
-    brand_id: UUID,
+    door: Door,
 ) -> None:
     await send(
         {
@@ -159,14 +166,17 @@ async def _tell(
             break
         if not stream.changed.is_set():
             quiet += 1
-            if quiet % RECHECK_EVERY == 0 and await sync_to_async(_brand_of)(_token(scope)) != brand_id:
+            if quiet % RECHECK_EVERY == 0 and await sync_to_async(_door_of)(_token(scope)) != door:
                 break
             await _write(send, ": still here\n\n")
             continue
         await asyncio.sleep(GATHER_S)
         await _write(
             send,
-            "".join(f"event: {topic}\ndata: {topic}\n\n" for topic in stream.take()),
+            "".join(
+                f"event: {topic}\ndata: {line or topic}\n\n"
+                for topic, _colon, line in (told.partition(":") for told in stream.take())
+            ),
         )
     if not gone.done():
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -206,13 +216,14 @@ def _token(scope: Scope) -> str:
     return ""
 
 
-def _brand_of(token: str) -> UUID | None:
-    """Return the brand in use of a living session, by the same look as any request's."""
+def _door_of(token: str) -> Door | None:
+    """Return the brand in use of a living session and what may be heard there, by the same look as any request's."""
     if not token:
         return None
     try:
         found = sessions.look_up(token, now=timezone.now())
-        return found.principal.brand_id if found and found.principal else None
+        principal = found.principal if found else None
+        return (principal.brand_id, principal.may("view_contacts")) if principal else None
     finally:
         connection.close()  # back to the pool: this thread belongs to no request
 

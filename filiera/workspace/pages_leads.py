@@ -1,5 +1,6 @@
 """Leads: the list, the record, and a lead typed by hand."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from filiera.capture.models import MarketingSource
 from filiera.contacts import queries as contacts
@@ -21,7 +22,7 @@ from filiera.journeys import manual
 from filiera.pipeline import exporting, lead_conditions
 from filiera.pipeline import queries as pipeline_queries
 from filiera.pipeline.models import Activity, Deal
-from filiera.platform import formats
+from filiera.platform import formats, live
 from filiera.platform.refusals import Refused
 from filiera.routing import charts
 from filiera.routing import queries as routing_queries
@@ -140,6 +141,22 @@ def _ways() -> list[tuple[str, Any, str, bool]]:
 def record(request: HttpRequest, contact_id: UUID) -> HttpResponse:
     """Show one lead: who they are, what happened, what to do next."""
     return record_page(request, contacts.contact_for(contact_id))
+
+
+@require_POST
+@requires("view_contacts")
+def looking(request: HttpRequest, contact_id: UUID) -> HttpResponse:
+    """Tell whoever has the same record open that one looks at it, or leaves (UI-57). Nothing is stored."""
+    contact, me = contacts.contact_for(contact_id), principal_of(request).user
+    told = {
+        "lead": str(contact.pk),
+        "tab": request.POST.get("tab", "")[:40],
+        "who": str(me.pk),
+        "name": me.name[:100],
+        "leaves": "leaves" in request.POST,
+    }
+    live.pass_on("looking", json.dumps(told))
+    return HttpResponse(status=204)
 
 
 def record_page(request: HttpRequest, contact: Contact, more: dict[str, Any] | None = None) -> HttpResponse:

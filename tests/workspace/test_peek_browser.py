@@ -1,5 +1,6 @@
 """A lead beside the list and the board, and who else looks at a record, in a real browser."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -67,3 +68,20 @@ def test_a_card_of_the_board_is_looked_at_and_its_column_walked(visit: Visit) ->
     expect(page.locator("#drawer[open] h2")).to_have_text(str(cards.nth(1).get_attribute("data-name")))
     page.keyboard.press("Escape")
     expect(cards.nth(1)).to_be_focused()
+
+
+def test_two_who_look_at_one_record_see_each_other_until_one_leaves(
+    browser: Browser, house: House, visit: Visit
+) -> None:
+    """UI-57: told from page to page, gone with the page."""
+    address = str(visit.goto("/leads").locator("a.fi-name").first.get_attribute("href"))
+    page = visit.goto(address)
+    ada = house.visit(browser, email="ada@vegliasi.example")
+    ada.goto(address)
+    expect(page.locator("[data-looking]")).to_contain_text("La guarda anche Ada")
+    expect(ada.page.locator("[data-looking]")).to_contain_text("La guarda anche Bea")
+    assert findings(page) == []
+    if shots := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{shots}/looking.png")
+    ada.page.context.close()
+    expect(page.locator("[data-looking]")).to_have_text("")

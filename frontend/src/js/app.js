@@ -9,6 +9,7 @@ import "./shell/rows.js";
 import "./shell/builder.js";
 import "./shell/palette.js";
 import "./shell/live.js";
+import "./shell/looking.js";
 import "./shell/clocks.js";
 import "./shell/drafts.js";
 import "./shell/small.js";

@@ -10,9 +10,10 @@ const waiting = new Map(); // table body → rows of the latest reading that are
 let timer = null;
 let reading = false;
 
-function heard(topic) {
+function heard(topic, line) {
+  document.dispatchEvent(new CustomEvent(`live:${topic}`, { detail: line }));
+  if (topic === "looking") return; // says all by itself, there is nothing to read again
   topics.add(topic);
-  document.dispatchEvent(new CustomEvent(`live:${topic}`));
   if (!timer && !reading) timer = setTimeout(read, pause_ms);
 }
 
@@ -105,21 +106,21 @@ document.addEventListener("click", ({ target }) => {
 });
 
 // ── the stream ──
-const known = ["leads", "calls", "agents", "inbound", "board", "notifications", "imports"];
+const known = ["leads", "calls", "agents", "inbound", "board", "notifications", "imports", "looking"];
 const others = new BroadcastChannel("filiera-live");
 const brand = document.body.dataset.brand;
 
 others.addEventListener("message", ({ data }) => {
   if (data.line) setLine(data.line);
-  else if (data.brand === brand) heard(data.topic);
+  else if (data.brand === brand) heard(data.topic, data.told);
 });
 
 function listen() {
   const stream = new EventSource("/live");
   for (const topic of known) {
-    stream.addEventListener(topic, () => {
-      heard(topic);
-      others.postMessage({ brand, topic });
+    stream.addEventListener(topic, ({ data }) => {
+      heard(topic, data);
+      others.postMessage({ brand, topic, told: data });
     });
   }
   let wasDown = false;

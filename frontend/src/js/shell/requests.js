@@ -19,10 +19,10 @@ Object.assign(htmx.config, {
 });
 
 /** Post a form of ours from a script: the token is the one the page already carries. */
-export function post(url, fields = {}) {
+export function post(url, fields = {}, options = {}) {
   const body = new URLSearchParams(fields);
   const { "X-CSRFToken": token } = JSON.parse(document.body.getAttribute("hx-headers") ?? "{}");
-  return fetch(url, { method: "POST", body, headers: { "X-CSRFToken": token, "HX-Request": "true" } });
+  return fetch(url, { ...options, method: "POST", body, headers: { "X-CSRFToken": token, "HX-Request": "true" } });
 }
 
 /** Tell the page that something failed on the way, in the words the page carries. */
