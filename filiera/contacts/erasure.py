@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from psycopg import sql
 
 from filiera.contacts import consents, queries, subject, suppressions
+from filiera.contacts.importing import erasing
 from filiera.contacts.models import Contact, Erasure, Suppression
 from filiera.contacts.subject import Subject
 from filiera.identity import audit
@@ -78,6 +79,7 @@ def erase(*, contact_id: UUID, now: datetime, user_id: UUID | None = None) -> Er
         subjects = _ids_of_rows(person)
         suppressions.add({*person.emails, *person.numbers}, reason=Suppression.Reason.ERASED, now=now)
         places = [_erase_rows(one, person, now) for one in holdings.all_of_them()]
+        places += _waiting_files(person)
         places += _sweep(person)
         places += _sweep_files(settings.FILIERA_HOME, person)
         places += _elsewhere(person)
@@ -177,6 +179,12 @@ def _ids_of_rows(person: Subject) -> list[UUID]:
 
 
 # By value
+
+
+def _waiting_files(person: Subject) -> list[Place]:
+    emptied = erasing.empty_lines(person)
+    title = _("Righe di file che aspettano di essere importati")
+    return [Place("contacts_importpiece", title, emptied, "removed")] if emptied else []
 
 
 def _sweep(person: Subject) -> list[Place]:

@@ -96,7 +96,7 @@ def register() -> None:
     holdings.about_nobody(
         contacts_duplicatescan="a search: how far it is and how much it found",
         contacts_importrun="a file: how it is read and what came of it; people are in its rows",
-        contacts_importpiece="a file that waits for days; values that stand in it are found by looking for them",
+        contacts_importpiece="a file that waits for days; the lines of a person are found by looking for them",
         contacts_retentionpolicy="rules of the brand",
         contacts_tag="labels of the brand",
         contacts_suppression="keyed hashes: kept so that nobody comes back",

@@ -65,6 +65,19 @@ def people(url: str) -> list[tuple[str, ...]]:
         ).fetchall()
 
 
+def values_in(connection: psycopg.Connection) -> list[str]:
+    """Return the tables in which any of her values stands, whatever the brand."""
+    tables = connection.execute(
+        "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+    ).fetchall()
+    wanted = "adelina|brunettoni|3510004127|351 000 4127"
+    return [
+        name
+        for (name,) in tables
+        if connection.execute(f'select 1 from "{name}" t where t::text ~* %s limit 1', [wanted]).fetchone()
+    ]
+
+
 @pytest.mark.slow
 def test_who_was_erased_after_the_backup_is_erased_again_by_its_restore(
     tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
@@ -75,6 +88,8 @@ def test_who_was_erased_after_the_backup_is_erased_again_by_its_restore(
     with test_database.fresh_database("restore") as environment:
         here = {**environment, "FILIERA_HOME": str(home)}
         run("-c", MAKE, **here)
+        with psycopg.connect(environment["FILIERA_PLATFORM_DATABASE_URL"]) as connection:
+            assert {"audit_log", "contacts_contact", "contacts_contactphone"} == set(values_in(connection))
         with monkeypatch.context() as patch:
             for name, url in environment.items():
                 patch.setenv(name, url)
@@ -90,6 +105,7 @@ def test_who_was_erased_after_the_backup_is_erased_again_by_its_restore(
     url = database.dsns(elsewhere).platform
     assert people(url) == [("", "", "", "")]
     with psycopg.connect(url) as connection:
+        assert values_in(connection) == []
         assert connection.execute("select count(*) from contacts_contactphone").fetchone() == (0,)
         assert connection.execute("select count(*) from contacts_suppression").fetchone() == (2,)
     # The log came along: the next restore from here repeats it too.

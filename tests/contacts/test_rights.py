@@ -19,15 +19,33 @@ from django.db import connection
 
 from filiera.capture.models import Source, Submission
 from filiera.contacts import commands as contacts
-from filiera.contacts import consents, erasure, portability, subject, suppressions
-from filiera.contacts.models import Contact, Erasure
+from filiera.contacts import (
+    consents,
+    erasure,
+    merging,
+    portability,
+    restriction,
+    subject,
+    suppressions,
+    tags,
+)
+from filiera.contacts.importing import commands as importing
+from filiera.contacts.importing import running
+from filiera.contacts.models import (
+    Contact,
+    Erasure,
+    ImportedContact,
+    ImportRun,
+)
 from filiera.identity import emails
-from filiera.identity.models import AuditEntry, OutgoingEmail
+from filiera.identity.models import AuditEntry, Notification, OutgoingEmail
 from filiera.pipeline import commands as pipeline
 from filiera.pipeline.models import Activity, Deal, LeadEvent
 from filiera.platform import brand_scope, events, holdings
 from filiera.platform.models import Event, Received, SystemLog
 from filiera.routing.models import CallAttempt, Decision, Process, ProviderContact
+from filiera.workspace.models import SavedView
+from tests.contacts.test_importing import brought, prepared, tried
 from tests.leads import NOW, incoming, source, submission, take_in
 
 FIRST, LAST = "Adelìna", "Brunettoni"
@@ -42,6 +60,7 @@ class Stay:
     contact: Contact
     other: Contact
     home: Path
+    waits: ImportRun
 
 
 @pytest.fixture
@@ -173,11 +192,37 @@ def stay(in_vegliasi: Any, bea: Any, settings: Any) -> Stay:
         body=f"nome={FIRST}&email=adelina.brunettoni%40posta.example&tel=351%20000%204127".encode(),
         status="rejected",
     )
+    since_then(found, bea)
     (found.home / "logs").mkdir()
     (found.home / "logs" / "worker.log").write_text(f"lead di {FIRST} {LAST} {EMAIL}\naltra riga\n")
     with gzip.open(found.home / "logs" / "vecchio.log.gz", "wt") as packed:
         packed.write(f"chiamato {NUMBER}\n")
     return found
+
+
+def since_then(found: Stay, bea: Any) -> None:
+    """What came after the lead: files, a second record of hers, a restriction, an activity of many, notices, a view."""
+    a_row = f"{FIRST};{LAST};{TYPED};{EMAIL}"
+    brought(f"Nome;Cognome;Telefono;E-mail;Città\n{a_row};Noale\n")
+    tried(f"Nome;Telefono;E-mail\n{FIRST};12;{EMAIL}\n{FIRST};{TYPED};{EMAIL}\n")
+    typed = f'Nome,Cognome,Nota,Telefono\r\n{FIRST},{LAST},"vive con {LAST}, sola",{TYPED}\r\nLia,Moro,,0412290\r\n'
+    found.waits = prepared(typed.encode("cp1252"), name="vecchio.csv")
+    again = {
+        "first_name": FIRST,
+        "last_name": LAST,
+        "email": f"{FIRST}.due@posta.example",
+        "phone": "0415551234",
+    }
+    [lead] = take_in(incoming(external_id="z", received_at=LATER, **again), now=LATER)
+    merging.merge(contact_ids=[found.contact.id, lead.contact.id], now=LATER, user_id=bea.id)
+    tag = tags.create(name="Da sentire", now=NOW)
+    tags.assign(tag_id=tag.id, entity_type="contact", entity_ids=[found.contact.id], user_id=bea.id, now=NOW)
+    restriction.restrict(contact_id=found.contact.id, reason=f"{LAST} contesta", user_id=None, now=NOW)
+    restriction.lift(contact_id=found.contact.id, user_id=None, now=NOW)
+    told = {"title": f"{FIRST} {LAST}", "subject_id": found.contact.id, "created_at": NOW}
+    Notification.objects.create(user=bea, type="lead_assigned", cause="c1", **told)
+    query = f"q={NUMBER}".replace("+", "%2B")
+    SavedView.objects.create(owner=bea, name="Sua", query=query, created_at=NOW, updated_at=NOW)
 
 
 def everywhere(home: Path) -> list[str]:
@@ -214,12 +259,31 @@ def test_after_erasure_no_table_and_no_file_holds_a_value_of_theirs(stay: Stay, 
     assert (Deal.objects.count(), LeadEvent.objects.count(), CallAttempt.objects.count()) == figures
     told = {place["place"]: place for place in done.manifest["places"]}
     assert told["contacts_contactphone"]["result"] == "removed"
-    assert told["contacts_contact"]["found"] == 1
+    assert told["contacts_contact"]["found"] == 2, "and the one that was merged into her"
     assert told["routing_callattempt"]["result"] == "masked"
     assert told["file:logs/worker.log"]["found"] == 2
+    assert told["contacts_importpiece"] == {
+        "place": "contacts_importpiece",
+        "title": "Righe di file che aspettano di essere importati",
+        "found": 3,
+        "result": "removed",
+    }
     assert told["backups"]["result"] == "elsewhere"
     assert "procrastinate_jobs" in told
     assert "audit_log" in told
+
+
+def test_a_file_that_waits_loses_their_lines_and_brings_in_the_others(stay: Stay) -> None:
+    erasure.erase(contact_id=stay.contact.id, now=LATER)
+    run = importing.start_check(run_id=stay.waits.id, now=LATER)
+    running.work(run.brand_id, run.id)
+    importing.start(run_id=run.id, now=LATER)
+    running.work(run.brand_id, run.id)
+    run.refresh_from_db()
+    assert (run.status, run.counts["rows"], run.counts["created"]) == ("done", 1, 1)
+    [lia] = Contact.objects.filter(first_name="Lia")
+    assert ImportedContact.objects.get(run=run).row_number == 3
+    assert [one.phone_e164 for one in lia.phones.all()] == ["+390412290"]
 
 
 def test_what_is_about_others_stays(stay: Stay) -> None:
@@ -237,6 +301,7 @@ def test_the_proof_of_consent_stays_without_address_and_browser(stay: Stay) -> N
     with connection.cursor() as cursor:
         cursor.execute(
             "select given, text, ip_address, user_agent, form_url, record_hash from contacts_consent"
+            " where submission_id is not null"
         )
         [(given, text, *where, seal)] = cursor.fetchall()
     assert (given, text, where) == (True, "Acconsento alle promozioni via email", [None, "", ""])
