@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Self, TypeVar
 
 import httpx
+import uvloop
 
 from filiera.platform import http
 from filiera.routing.cloudtalk import READ_TIMEOUT_S, Account, CloudTalk
@@ -26,7 +27,7 @@ class Line:
 
     def __init__(self, account: Account, *, most: int) -> None:
         self._account, self._most = account, most
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
         self._done: SimpleQueue[tuple[Errand, BaseException | None] | None] = SimpleQueue()
         self.under_way: list[Errand] = []

@@ -72,7 +72,7 @@ def test_leads_are_looked_up_and_then_wait_for_the_worker(
     [
         ({"next_responses": [{"endpoint": "node", "status": 500}]}, "Meta 1:"),
         ({"next_responses": [{"endpoint": "node", "status": 429, "code": 80005}]}, "Meta"),
-        ({"next_responses": [{"endpoint": "node", "drop": True}]}, "RemoteProtocolError"),
+        ({"next_responses": [{"endpoint": "node", "drop": True}] * 2}, "RemoteProtocolError"),
         ({"next_responses": [{"endpoint": "node", "garbage": True}]}, ""),
         ({"down": True}, ""),
     ],
