@@ -52,6 +52,10 @@ def _worker(options: argparse.Namespace) -> None:
     serving.worker()
 
 
+def _phones(options: argparse.Namespace) -> None:
+    serving.phones()
+
+
 def _jobs(options: argparse.Namespace) -> None:
     serving.jobs()
 
@@ -186,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     command("up", _up, _("avvia tutto su questa macchina e lo tiene in piedi"))
     command("web", _web, _("solo il server web"))
     command("worker", _worker, _("solo chi smaltisce contatti e lavori"))
+    command("phones", _phones, _("solo le telefonate: lo avvia il worker, accanto a sé"))
     command("jobs", _jobs, _("solo i lavori: lo avvia il worker, accanto a sé"))
     command("simulators", _simulators, _("i fornitori simulati, per prove e dimostrazione"))
     migrate = command("migrate", _migrate, _("prepara ruoli e schema del database"))

@@ -153,8 +153,13 @@ def web() -> None:
 
 
 def worker() -> None:
-    """Take in leads and place calls until SIGTERM, with a process for the jobs beside."""
+    """Take in leads until SIGTERM, with a process for the calls and one for the jobs beside."""
     _resident().run()
+
+
+def phones() -> None:
+    """Place calls until SIGTERM."""
+    _resident().run_phones()
 
 
 def jobs() -> None:

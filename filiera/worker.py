@@ -1,8 +1,8 @@
-"""The resident process: takes leads in as they arrive, places calls, and says that it lives; beside it, the jobs.
+"""The resident process: takes leads in as they arrive, reads the provider's events, and says that it lives.
 
 What has to happen at once has a thread that is woken by the commit that made the work, and looks again from time to
-time for what a lost wake-up or a crash left behind. Everything else is a job. Jobs run in a process of their own, which
-the resident keeps running: a long one would take the interpreter from the leads and the phones (decision 8).
+time for what a lost wake-up or a crash left behind. Everything else is a job. The phones and the jobs have processes of
+their own, which the resident keeps running: threads of one would take the interpreter from each other (decision 8).
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -45,11 +45,11 @@ log = logging.getLogger("filiera.worker")
 CONCURRENCY = {"default": 20, jobs.STEPS: 1}
 HEARTBEAT_S = 10
 JOBS_NICENESS = 5
-JOBS_PATIENCE_S = 12.0  # less than the worker itself is given to end
+BESIDE_PATIENCE_S = 12.0  # less than the worker itself is given to end
 RECONNECT_S = 0.5
 LEAD_ARRIVED = "filiera_lead"
-# A call is placed with some forty questions to the database. After each answer its thread waits for the interpreter,
-# which a job may keep for five milliseconds at a time unless we say less.
+# A lead takes some forty questions to the database. After each answer its thread waits for the interpreter, which
+# another may keep for five milliseconds at a time unless we say less.
 TURN_S = 0.0005
 CALLS_SWEEP_S = 5.0
 EVENTS_SWEEP_S = 30.0
@@ -60,26 +60,28 @@ EVENTS_TOGETHER_S = 0.2
 
 
 def run() -> None:
-    """Work until SIGTERM or SIGINT: claimed leads are finished, running jobs are waited for."""
-    sys.setswitchinterval(TURN_S)
-    actor.process_is(actor.Actor(actor.MACHINE, "worker"))
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_signal: stopping.set())
-    jobs_beside = supervisor.Process("jobs", ["-m", "filiera.cli", "jobs"], patience_s=JOBS_PATIENCE_S)
-    residents = [
-        threading.Thread(target=_reside, args=(work, stopping), name=name)
-        for name, work in (("leads", _take_leads), ("calls", _place_calls), ("events", _read_events))
+    """Work until SIGTERM or SIGINT: claimed leads are finished, calls asked for and running jobs waited for."""
+    stopping = _begin()
+    beside = [
+        supervisor.Process(name, ["-m", "filiera.cli", name], patience_s=BESIDE_PATIENCE_S)
+        for name in ("phones", "jobs")
     ]
     heart = threading.Thread(target=_beat, args=(stopping,), name="heartbeat", daemon=True)
-    for thread in (*residents, heart):
-        thread.start()
+    heart.start()
+    residents = _start({"leads": _take_leads, "events": _read_events}, stopping)
     log.info("Worker consumer started")
-    supervisor.keep(jobs_beside, until=stopping)
+    supervisor.keep(beside, until=stopping)
     log.info("The worker stops: what it holds is finished first.")
+    supervisor.end_together(beside)
     for thread in residents:
         thread.join()
-    supervisor.end(jobs_beside)
+
+
+def run_phones() -> None:
+    """Place calls until SIGTERM or SIGINT: the answers to those that were asked for are waited for."""
+    stopping = _begin()
+    for thread in _start({"calls": _place_calls}, stopping):
+        thread.join()
 
 
 def run_jobs() -> None:
@@ -87,6 +89,27 @@ def run_jobs() -> None:
     os.nice(JOBS_NICENESS)
     actor.process_is(actor.Actor(actor.MACHINE, "worker"))
     asyncio.run(_run_all_jobs())
+
+
+def _begin() -> threading.Event:
+    """Make this process a worker of threads; returns what is set by the signal to stop."""
+    sys.setswitchinterval(TURN_S)
+    actor.process_is(actor.Actor(actor.MACHINE, "worker"))
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_signal: stopping.set())
+    return stopping
+
+
+def _start(
+    works: Mapping[str, Callable[[threading.Event], None]], stopping: threading.Event
+) -> list[threading.Thread]:
+    threads = [
+        threading.Thread(target=_reside, args=(work, stopping), name=name) for name, work in works.items()
+    ]
+    for thread in threads:
+        thread.start()
+    return threads
 
 
 async def _run_all_jobs() -> None:

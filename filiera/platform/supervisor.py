@@ -79,10 +79,11 @@ def run(
             signal.signal(number, handler)
 
 
-def keep(process: Process, *, until: threading.Event) -> None:
-    """Run one process beside this one, starting again what ends by itself as `run` does; it goes on after `until`."""
+def keep(processes: Sequence[Process], *, until: threading.Event) -> None:
+    """Run processes beside this one, starting again what ends by itself as `run` does; they go on after `until`."""
     while not until.is_set():
-        _keep_running(process, time.monotonic(), None)
+        for process in processes:
+            _keep_running(process, time.monotonic(), None)
         until.wait(0.5)
 
 
@@ -153,6 +154,14 @@ def end(process: Process) -> None:
         say(_("%(name)s non si ferma: lo chiudo.") % {"name": process.name})
         _send(process, signal.SIGKILL)
         process.running.wait()
+
+
+def end_together(processes: Sequence[Process]) -> None:
+    """End processes as `end` does, all at once."""
+    for process in processes:
+        _send(process, signal.SIGTERM)
+    for process in processes:
+        end(process)
 
 
 def _send(process: Process, number: signal.Signals) -> None:

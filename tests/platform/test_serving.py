@@ -78,15 +78,18 @@ def test_the_house_starts_on_an_empty_home_gets_up_after_kills_and_ends_without_
         )
         assert (again.returncode, "già in funzione" in again.stderr) == (1, True)
 
-        os.kill(one(one(house.pid, "worker"), "jobs"), signal.SIGKILL)
-        time.sleep(2)
         web, worker = one(house.pid, "web"), one(house.pid, "worker")
-        servers, jobs = children(web), one(worker, "jobs")  # there again
+        for name in ("phones", "jobs"):
+            os.kill(one(worker, name), signal.SIGKILL)
+        time.sleep(2)
+        servers, beside = children(web), [one(worker, "phones"), one(worker, "jobs")]  # there again
         for victim in (web, worker, postmaster(home)):
             os.kill(victim, signal.SIGKILL)
         time.sleep(2)
         assert not any(Path(f"/proc/{pid}").exists() for pid in servers), "orphans still hold the port"
-        assert not Path(f"/proc/{jobs}").exists(), "the jobs outlive their worker"
+        assert not any(Path(f"/proc/{pid}").exists() for pid in beside), (
+            "who stands beside outlives the worker"
+        )
         wait_until_healthy(house)
         everybody = {
             *children(house.pid),
