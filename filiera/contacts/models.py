@@ -96,6 +96,11 @@ class Contact(BrandRow):
                 condition=models.Q(merged_into__isnull=False),
             ),
             models.Index(
+                fields=["brand_id", "company_name"],
+                name="contact_by_company",
+                condition=models.Q(deleted_at=None) & ~models.Q(company_name=""),
+            ),
+            models.Index(
                 fields=["brand_id", "name_key"],
                 name="contact_by_name",
                 opclasses=["uuid_ops", "varchar_pattern_ops"],

@@ -3,7 +3,9 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import psycopg
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -183,11 +185,22 @@ def test_counting_stops_where_it_is_told_to(seven):
         ("3470001", [1]),
         ("nicco@posta.example", [1]),
         ("nicco@", [1]),
+        ("4127", [0]),
+        ("04127", [0]),
+        ("00 041", [0]),
+        ("10 00 4", [0]),
+        ("0039 351 00", [0]),
+        ("70001", [1]),
+        ("51099", []),
+        ("@posta.example", [0, 1]),
+        ("posta.example", [0, 1]),
+        ("@POSTA", [0, 1]),
+        ("example", []),
         ("zzz", []),
         ("", []),
     ],
 )
-def test_people_are_found_by_the_beginning_of_what_they_are_called_or_reached_by(in_vegliasi, typed, found):
+def test_people_are_found_by_a_part_of_what_they_are_called_or_reached_by(in_vegliasi, typed, found):
     one, two = (
         take_in(incoming())[0].contact,
         take_in(
@@ -196,7 +209,25 @@ def test_people_are_found_by_the_beginning_of_what_they_are_called_or_reached_by
             )
         )[0].contact,
     )
-    assert people.find(typed) == [[one.id, two.id][place] for place in found]
+    assert sorted(people.find(typed)) == sorted([one.id, two.id][place] for place in found)
+
+
+def test_digits_inside_a_number_are_looked_up_in_their_index_under_row_security(in_vegliasi, quadranorma):
+    """The function looks in the open brand alone, and no more than the pieces' rows are read."""
+    person = take_in(incoming())[0].contact
+    with brand_scope.use(quadranorma.id):
+        assert people.find("04127") == people.find("@posta.example") == []
+    with connection.cursor() as cursor:
+        cursor.execute("select contacts_with_digits('04127', 5), contacts_at_domain('posta.example', 5)")
+        assert cursor.fetchall() == [(person.id, person.id)]
+        cursor.execute("select contacts_with_digits('041', 5)")
+        assert cursor.fetchall() == []
+        cursor.execute("select prosrc from pg_proc where proname = 'contacts_with_digits'")
+        looks = cursor.fetchone()[0].replace("digits", "'04127'").replace("most", "5")
+    with psycopg.connect(settings.DATABASE_URLS.owner) as owner:  # as the function runs
+        owner.execute("set enable_seqscan = off")
+        plan = "\n".join(row[0] for row in owner.execute(f"explain {looks}"))
+    assert "Bitmap Index Scan on phone_by_digits" in plan
 
 
 def test_the_record_holds_everything_of_one_lead(in_vegliasi, bea):

@@ -33,6 +33,7 @@ INSTALLATION_WIDE = {"capture_source": {("name",)}}
 INDEXES_ACROSS_BRANDS = {
     *("submission_queue", "user_role_by_user", "api_key_by_hash"),
     *("audit_unsealed", "audit_sealed"),
+    "phone_by_digits",  # its keys are mixed with the brand
 }
 
 
