@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("filiera.workspace.pages_views")),
     path("leads/<uuid:contact_id>", pages_leads.record, name="lead"),
     path("", include("filiera.workspace.pages_peek")),
+    path("", include("filiera.workspace.pages_relatives")),
     path("leads/<uuid:contact_id>/looking", pages_leads.looking, name="lead-looking"),
     path("leads/<uuid:contact_id>/why", pages_why.why, name="lead-why"),
     path("leads/<uuid:contact_id>/phone", pages_fields.cell, name="lead-phone"),

@@ -276,6 +276,7 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "POST /leads/viste/<uuid:view_id>/elimina",
         "POST /leads/colonne",
         "GET /leads/<uuid:contact_id>/accanto",
+        "GET /leads/<uuid:contact_id>/collegati",
         "POST /leads/<uuid:contact_id>/looking",
         "GET /leads/<uuid:contact_id>",
         "GET /leads/<uuid:contact_id>/privacy",
