@@ -60,6 +60,7 @@ class BrandForm(forms.Form):
         super().__init__(data, initial=initial, auto_id="brand_%s")
         if brand is not None:
             del self.fields["slug"]
+        self.fields["closed"].widget.attrs["placeholder"] = _("24/12 Vigilia\n10/08/2027-21/08/2027 Ferie")
         for name, field in self.fields.items():
             kind = {"accent": "form-select", "any_hour": "form-check-input"}.get(name, "form-control")
             field.widget.attrs["class"] = kind

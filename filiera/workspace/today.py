@@ -359,9 +359,9 @@ def _unread_requests() -> list[Trouble]:
 
 def _headline(rings: Sequence[Ring], figures: Figures) -> str:
     if rings:
-        return ngettext("Squilla un telefono.", "Squillano %(n)s telefoni.", len(rings)) % {
-            "n": _in_words(len(rings))
-        }
+        ringing = ngettext("Squilla un telefono.", "Squillano %(n)s telefoni.", len(rings))
+        told = ringing % {"n": _in_words(len(rings))}
+        return told[0].upper() + told[1:]
     if not figures.arrived:
         return _("Oggi non è ancora arrivato nessuno.")
     return _("Nessun telefono squilla.")

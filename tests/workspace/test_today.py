@@ -62,7 +62,7 @@ def test_the_page_speaks_english_to_who_reads_english(morning: Any, people: Any,
     User.objects.filter(pk=people.bea.pk).update(language="en")
     page = page_of(signed_in(people.bea))
     assert '<html lang="en"' in page
-    assert "two phones are ringing." in page
+    assert "Two phones are ringing." in page
 
 
 def test_the_first_page_is_oggi(people: Any, signed_in: Page) -> None:

@@ -163,6 +163,12 @@ def date_in_full(at: datetime | date) -> str:
     return _said(at, "j F Y")
 
 
+@register.filter
+def month(at: datetime | date) -> str:
+    """Return the name of a month: `ottobre`, `October`."""
+    return _said(at, "F")
+
+
 def _said(at: datetime | date, pattern: str) -> str:
     """Return a date in words; Italian writes days and months small."""
     if isinstance(at, datetime):
