@@ -52,6 +52,8 @@ class LeadFilter:
     reader: Reader | None = None
     # Of people; with those below them, as `contacts.tags.with_below` says.
     tag_ids: tuple[UUID, ...] = ()
+    # These people and no others, when not None.
+    ids: tuple[UUID, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +389,7 @@ def _branches(wanted: LeadFilter) -> list[LeadFilter]:
     A source or an owner is asked for state by state, because their indexes have the state before the time.
     Who is found by a text is few already.
     """
-    if wanted.text.strip():
+    if wanted.text.strip() or wanted.ids is not None:
         return [wanted]
     states: list[tuple[str, ...]] = [(state,) for state in wanted.states] or [()]
     if not wanted.states and (wanted.marketing_source_ids or wanted.owner_ids):
@@ -406,13 +408,14 @@ def _conditions(wanted: LeadFilter) -> tuple[str, str, list[Any]]:
     """Return where a filter looks for `contact`, its conditions, and the values of both, in SQL."""
     people = "contacts_contact contact"
     values: list[Any] = []
-    if wanted.text.strip():
+    named = contacts.find(wanted.text) if wanted.text.strip() else wanted.ids
+    if named is not None:
         # One look at an index for each who was found: `id = any(…)` has the planner read all of the brand instead.
         people = (
             "unnest(%s::uuid[]) found(id) "
             "cross join lateral (select * from contacts_contact where id = found.id limit 1) contact"
         )
-        values.append(bulk.uuids(contacts.find(wanted.text)))
+        values.append(bulk.uuids(named))
     parts = ["contact.deleted_at is null"]
     for column, chosen in (
         ("contact.status", wanted.states),

@@ -25,6 +25,7 @@ from filiera.platform.refusals import Invalid, Missing, Refused
 from filiera.routing import commands as routing
 from filiera.routing import gate
 from filiera.routing.models import Process
+from filiera.workspace import pages_duplicates
 from filiera.workspace.pages import principal_of
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
@@ -188,7 +189,7 @@ def not_duplicate(request: HttpRequest, contact_id: UUID, suggestion_id: UUID) -
             now=timezone.now(),
             user_id=principal_of(request).user.pk,
         )
-        messages.success(request, _("Non è un doppione: non verrà più segnalato."))
+        pages_duplicates.told_apart(request, pair.contact_id, pair.other_id)
     return redirect("lead", contact.pk)
 
 

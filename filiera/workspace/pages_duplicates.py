@@ -111,16 +111,22 @@ def stop(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 @requires("edit_contacts")
 def judge(request: HttpRequest, first_id: UUID, second_id: UUID) -> HttpResponse:
     """Remember that two people are two, or with `ripensaci` ask again."""
-    if "ripensaci" in request.POST:
+    if "ripensaci" in request.POST or "ripensaci" in request.GET:
         commands.take_back(first_id=first_id, second_id=second_id)
         messages.success(request, _("Di nuovo tra i possibili doppioni."))
     else:
         commands.dismiss(
             first_id=first_id, second_id=second_id, now=timezone.now(), user_id=principal_of(request).user.pk
         )
-        messages.success(request, _("Non è un doppione: non verrà più segnalato."))
+        told_apart(request, first_id, second_id)
     view = request.POST.get("vista", "")
     return redirect(f"{reverse('duplicates')}?vista={view if view in VIEWS else 'link'}")
+
+
+def told_apart(request: HttpRequest, first_id: UUID, second_id: UUID) -> None:
+    """Say that two will not be brought up again, with the way back."""
+    undo = f"{reverse('duplicates-judge', args=[first_id, second_id])}?ripensaci=1"
+    messages.success(request, _("Non è un doppione: non verrà più segnalato."), extra_tags=f"undo:{undo}")
 
 
 def _scan(scan: DuplicateScan | None) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -22,6 +23,7 @@ from filiera.journeys import manual
 from filiera.pipeline import exporting, lead_conditions
 from filiera.pipeline import queries as pipeline_queries
 from filiera.pipeline.models import Activity, Deal
+from filiera.pipeline.queries import LeadFilter
 from filiera.platform import formats, live
 from filiera.platform.refusals import Refused
 from filiera.routing import charts
@@ -31,6 +33,7 @@ from filiera.workspace import (
     lead_list,
     lead_record,
     lead_rows,
+    pages_bulk,
     pages_fields,
     pages_tags,
     queries,
@@ -40,7 +43,7 @@ from filiera.workspace import (
 from filiera.workspace.lead_list import Asked
 from filiera.workspace.lead_rows import COLUMNS, Column, Painter
 from filiera.workspace.models import SavedView
-from filiera.workspace.pages import principal_of
+from filiera.workspace.pages import back, principal_of
 
 RECORDED_BY_HAND = ("nota", "chiamata", "visita", "preventivo", "email", "rifiuto")
 
@@ -103,14 +106,22 @@ def lead_index(request: HttpRequest) -> HttpResponse:
     return render(request, "workspace/leads.html", context)
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 @requires("export_data")
-def export_list(request: HttpRequest) -> StreamingHttpResponse:
-    """Take the leads the address asks for away as a file."""
-    principal, asked = principal_of(request), Asked.read(request.GET)
+def export_list(request: HttpRequest) -> HttpResponseBase:
+    """Take the leads the address asks for away as a file, or with a form those ticked in the list."""
+    principal = principal_of(request)
+    everybody, ticked = request.POST.get("tutti", ""), pages_bulk.ticked(request)
+    if request.method == "POST" and not everybody and not ticked:
+        messages.info(request, _("Scegli almeno un lead."))
+        return back(request)
+    asked = Asked.read(QueryDict(everybody.removeprefix("?")) if everybody else request.GET)
     wanted = asked.wanted(me=principal.user, now=timezone.now())
+    said = asked.address
+    if ticked and not everybody:
+        wanted, said = LeadFilter(ids=tuple(ticked)), ",".join(str(one) for one in ticked)
     kind = "jsonl" if request.GET.get("formato") == "jsonl" else "csv"
-    return exporting.download(principal, wanted, kind, asked=asked.address)
+    return exporting.download(principal, wanted, kind, asked=said)
 
 
 def _every_column(shown: Sequence[Column]) -> list[tuple[Column, int]]:

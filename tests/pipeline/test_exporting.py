@@ -50,6 +50,26 @@ def test_the_page_gives_what_it_shows_and_programs_get_lines_of_json(
     assert body_of(signed_in(carl).get("/api/v1/leads/export?format=jsonl")) == ""
 
 
+def test_those_ticked_in_the_list_are_taken_away_or_all_that_it_finds(
+    signed_in: Any, ada: Any, vegliasi: Any
+) -> None:
+    """UI-26."""
+    with brand_scope.use(vegliasi.id):
+        take_in(
+            incoming(),
+            incoming(phone="041 000 2290", email="zanin@posta.example", first_name="Nino"),
+            incoming(phone="041 000 2291", email="moro@posta.example", first_name="Lia"),
+        )
+        two = list(Contact.objects.exclude(first_name="Lia").values_list("pk", flat=True))
+    browser = signed_in(ada)
+    ticked = body_of(browser.post("/leads/esporta", {"lead": [*two, "nobody"]})).splitlines()
+    assert len(ticked) == 3
+    assert "Lia" not in "".join(ticked)
+    everybody = body_of(browser.post("/leads/esporta", {"lead": two[:1], "tutti": "?stato=nuovo"}))
+    assert len(everybody.splitlines()) == 4
+    assert browser.post("/leads/esporta").status_code == 302
+
+
 def test_what_was_taken_away_comes_back_by_itself(signed_in: Any, ada: Any, vegliasi: Any) -> None:
     """The titles of an export are known to the import."""
     from filiera.contacts.importing import fields

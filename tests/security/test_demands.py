@@ -104,6 +104,7 @@ DEMANDS: dict[str, tuple[str, ...]] = {
     ),
     "export_data": (
         "GET /leads/esporta",
+        "POST /leads/esporta",
         "GET /api/v1/leads/export",
         "GET /api/v1/routing/export",
     ),

@@ -101,7 +101,8 @@ def test_not_a_duplicate_goes_and_can_be_thought_over(signed_in, bea, twins, veg
 
     assert "non verrà più segnalato" in page
     assert "un nome e il suo diminutivo" not in page
-    browser.post(address, {"ripensaci": "1"})
+    assert f'data-undo="{address}?ripensaci=1"' in page
+    browser.post(f"{address}?ripensaci=1")
     with brand_scope.use(vegliasi.id):
         assert not DuplicateSuggestion.objects.exclude(dismissed_at=None).exists()
 
