@@ -280,6 +280,8 @@ class Notification(BrandRow):
     by_email = models.BooleanField(default=False)
     emailed_at = models.DateTimeField(null=True)
     read_at = models.DateTimeField(null=True)
+    # Put off: read until then, and told again at that moment.
+    snoozed_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
 
     class Meta:
@@ -302,6 +304,11 @@ class Notification(BrandRow):
                 fields=["brand_id", "created_at"],
                 name="notification_to_mail",
                 condition=models.Q(by_email=True, emailed_at__isnull=True),
+            ),
+            models.Index(
+                fields=["brand_id", "snoozed_until"],
+                name="notification_put_off",
+                condition=models.Q(snoozed_until__isnull=False),
             ),
         ]
 

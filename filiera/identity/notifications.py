@@ -16,10 +16,10 @@ import orjson
 from django.conf import settings
 from django.db import connection, models, transaction
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from filiera.identity import emails, permissions
 from filiera.identity.models import Brand, Notification, NotificationChoice, Role, User, UserRole
@@ -32,6 +32,15 @@ TOPIC = "notifications"
 MOST_COUNTED = 99
 KEPT = timedelta(days=90)
 _MOST_MAILED = 500
+BACK_AT_HOUR = 9
+LATER: Mapping[str, Promise | str] = MappingProxyType(
+    {
+        "ora": gettext_lazy("tra un’ora"),
+        "domani": gettext_lazy("domani mattina"),
+        "lunedi": gettext_lazy("lunedì mattina"),
+    }
+)
+"""For how long a notification can be put off."""
 
 Words = Callable[[], tuple[str, str]]
 """Return title and message in the language that is active: asked once for each language of the product."""
@@ -174,11 +183,40 @@ def mark(*, user: User, notification_id: UUID, is_read: bool, now: datetime) -> 
     found = of(user).select_for_update().filter(pk=notification_id).first()
     if found is None:
         raise Missing(_("Questo avviso non c’è."))
-    if found.is_read != is_read:
-        found.read_at = now if is_read else None
-        found.save(update_fields=["read_at"])
-        live.announce(TOPIC)
+    if found.is_read != is_read or found.snoozed_until is not None:
+        _put(found, read_at=now if is_read else None, snoozed_until=None)
     return found
+
+
+@transaction.atomic
+def snooze(*, user: User, notification_id: UUID, until: datetime, now: datetime) -> Notification:
+    """Put one of a person's own off until a moment, when it is told again. Raises Missing."""
+    found = of(user).select_for_update().filter(pk=notification_id).first()
+    if found is None:
+        raise Missing(_("Questo avviso non c’è."))
+    _put(found, read_at=now, snoozed_until=until)
+    return found
+
+
+def later(choice: str, now: datetime) -> datetime:
+    """Return the moment that a choice of LATER means, in the zone of the brand."""
+    if choice == "ora":
+        return now + timedelta(hours=1)
+    local = timezone.localtime(now)
+    days = 1 if choice == "domani" else 7 - local.weekday()
+    return (local + timedelta(days=days)).replace(hour=BACK_AT_HOUR, minute=0, second=0, microsecond=0)
+
+
+def wake(*, now: datetime) -> int:
+    """Tell again, as new, what was put off until now in the open brand; return how many."""
+    due = Notification.objects.filter(snoozed_until__lte=now)
+    return _changed(due.update(read_at=None, snoozed_until=None, created_at=now))
+
+
+def _put(one: Notification, *, read_at: datetime | None, snoozed_until: datetime | None) -> None:
+    one.read_at, one.snoozed_until = read_at, snoozed_until
+    one.save(update_fields=["read_at", "snoozed_until"])
+    live.announce(TOPIC)
 
 
 @transaction.atomic

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from filiera.identity import notifications
 from filiera.identity.notifications import MOST_COUNTED
 from filiera.identity.permissions import Principal, in_person
+from filiera.platform import formats
 
 PER_PAGE = 50
 UNREAD = "da-leggere"
@@ -38,6 +39,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "newer": page,
         "older": page + 2 if len(rows) > PER_PAGE else 0,
         "wanted": notifications.wanted_by(principal),
+        "later": notifications.LATER.items(),
         "now": now,
     }
     return render(request, "identity/notifications.html", context)
@@ -45,8 +47,10 @@ def show(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def mark(request: HttpRequest, notification_id: UUID) -> HttpResponse:
-    """Mark one as read, or as unread again; opened, go on to what it is about."""
-    principal, does = in_person(request), request.POST.get("fa", "")
+    """Mark one as read, or as unread again, or put it off; opened, go on to what it is about."""
+    principal, does = in_person(request), request.POST.get("fa") or request.GET.get("fa", "")
+    if does in notifications.LATER:
+        return _put_off(request, notification_id, does)
     one = notifications.mark(
         user=principal.user,
         notification_id=notification_id,
@@ -55,6 +59,16 @@ def mark(request: HttpRequest, notification_id: UUID) -> HttpResponse:
     )
     if does == "apri" and one.action_url:
         return redirect(one.action_url)
+    return _back(request)
+
+
+def _put_off(request: HttpRequest, notification_id: UUID, choice: str) -> HttpResponse:
+    now = timezone.now()
+    until = notifications.later(choice, now)
+    notifications.snooze(user=in_person(request).user, notification_id=notification_id, until=until, now=now)
+    undo = f"{reverse('notification', args=[notification_id])}?fa=da-leggere"
+    text = _("Te lo ricordiamo %(when)s.") % {"when": formats.moment(until, now)}
+    messages.success(request, text, extra_tags=f"undo:{undo}")
     return _back(request)
 
 

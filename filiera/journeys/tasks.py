@@ -80,8 +80,9 @@ def let_go(timestamp: int) -> None:
 @app.periodic(cron="* * * * *")
 @task(name="journeys.remind", queueing_lock="journeys.remind", is_machine=True)
 def remind(timestamp: int) -> None:
-    """Tell people what fell due, and write to who wants it by e-mail."""
+    """Tell people what fell due and what they put off until now, and write to who wants it by e-mail."""
     for brand_id in Brand.objects.filter(is_active=True).order_by("created_at").values_list("id", flat=True):
         with brand_scope.use(brand_id):
             notices.of_due(now=timezone.now())
+            notifications.wake(now=timezone.now())
             notifications.write_letters(now=timezone.now())

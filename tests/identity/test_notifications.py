@@ -1,7 +1,7 @@
 """What one is told, reads, and wants to be told of (IDN-31)."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -224,3 +224,37 @@ def test_new_leads_are_offered_to_who_may_write_them(
     for address in ("/oggi", "/cerca"):
         page = signed_in(bea).get(address).content.decode()
         assert ("/leads/new" in page) == (role == "sales"), address
+
+
+def test_one_is_put_off_and_told_again_as_new(
+    in_vegliasi: Any, bea: User, ada: User, signed_in: SignedIn
+) -> None:
+    """UI-55."""
+    tell(bea)
+    [one] = told(bea)
+    browser = signed_in(bea)
+    page = browser.post(f"/notifiche/{one.pk}", {"fa": "domani"}, follow=True).content.decode()
+    assert "Te lo ricordiamo domani 9:00." in page
+    assert "torna domani 9:00" in page
+    assert notifications.count_unread(bea) == 0
+    one.refresh_from_db()
+    assert one.snoozed_until is not None
+    assert notifications.wake(now=one.snoozed_until - timedelta(minutes=1)) == 0
+    assert notifications.wake(now=one.snoozed_until) == 1
+    [again] = told(bea)
+    assert (again.is_read, again.snoozed_until, again.created_at) == (False, None, one.snoozed_until)
+    assert signed_in(ada).post(f"/notifiche/{one.pk}", {"fa": "ora"}).status_code == 404
+    browser.post(f"/notifiche/{one.pk}", {"fa": "ora"})
+    browser.post(f"/notifiche/{one.pk}?fa=da-leggere")
+    assert notifications.count_unread(bea) == 1
+
+
+def test_later_means_the_morning_in_the_zone_of_the_brand() -> None:
+    now = datetime(2026, 3, 27, 21, 30, tzinfo=UTC)  # a Friday; the clocks change on Sunday
+    with timezone.override("Europe/Rome"):
+        found = [notifications.later(choice, now).isoformat() for choice in notifications.LATER]
+    assert found == [
+        "2026-03-27T22:30:00+00:00",
+        "2026-03-28T09:00:00+01:00",
+        "2026-03-30T09:00:00+02:00",
+    ]
