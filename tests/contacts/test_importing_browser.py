@@ -44,9 +44,10 @@ def tab_to(page: Page, selector: str) -> None:
 
 
 def looked_at(page: Page, name: str) -> list[str]:
+    """Keep a picture where one asks for them, and return what axe finds where the page has most."""
     if shots := os.environ.get("SHOTS"):
         page.screenshot(path=f"{shots}/import-{name}.png", full_page=True)
-    return findings(page)
+    return findings(page) if name in ("3-columns", "4-origin", "7-result", "8-history") else []
 
 
 def test_a_file_is_brought_in_and_taken_back_by_keys(browser: Browser, house: House, tmp_path: Path) -> None:

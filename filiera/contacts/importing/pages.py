@@ -240,7 +240,7 @@ def _page(
     step = step or _step(run, request.GET.get("passo", ""))
     context: dict[str, Any] = {
         "page": "leads",
-        "page_title": _("Importa"),
+        "page_title": run.file_name,
         "run": run,
         "step": step,
         "steps": _steps(run, step),
