@@ -85,3 +85,26 @@ def test_two_who_look_at_one_record_see_each_other_until_one_leaves(
         page.screenshot(path=f"{shots}/looking.png")
     ada.page.context.close()
     expect(page.locator("[data-looking]")).to_have_text("")
+
+
+def test_what_is_typed_in_a_cell_stands_at_once_and_comes_back_when_the_line_is_down(visit: Visit) -> None:
+    """UI-28: shown before the answer; a save that fails gives the field back with what was typed."""
+    page = visit.goto("/leads")
+    cell = page.locator("[data-row]", has_text="Ottavio Scarpa").locator("td.fi-lead-phone")
+    held = []
+    page.route(
+        "**/cells/phone",
+        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
+    )
+    cell.locator("button").click()
+    cell.locator("[name=value]").fill("348 000 2232")
+    cell.locator("[name=value]").press("Enter")
+    expect(cell).to_have_attribute("data-typed", "348 000 2232")
+    expect(cell).to_have_class("fi-lead-phone fi-celledit is-optimistic")
+    held.pop().abort()
+    expect(cell).to_have_class("fi-lead-phone fi-celledit")
+    expect(cell.locator("[name=value]")).to_be_focused()
+    cell.locator("[name=value]").press("Enter")
+    expect(cell).to_have_attribute("data-typed", "348 000 2232")
+    held.pop().continue_()
+    expect(cell.locator(".fi-cell")).to_have_text("348 000 2232")

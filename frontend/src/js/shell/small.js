@@ -71,3 +71,24 @@ document.addEventListener("htmx:afterSettle", () => {
   const field = document.activeElement;
   if (field?.matches?.("input[autofocus]") && field.closest(".is-editing, .fi-celledit")) field.select();
 });
+
+// What was typed in place is shown as saved at once; the answer confirms it, or the field comes back with what was typed.
+const SAVES = ".fi-celledit [data-enter], .is-editing > form";
+document.addEventListener("htmx:beforeRequest", ({ target }) => {
+  if (!target.matches(SAVES)) return;
+  const place = target.closest(".fi-celledit, .is-editing");
+  place.dataset.typed = place.querySelector("[name=value]").value || "–";
+  place.classList.add("is-optimistic");
+});
+document.addEventListener("htmx:afterRequest", ({ target, detail }) => {
+  if (!target.matches(SAVES) || detail.successful) return;
+  const place = target.closest(".fi-celledit, .is-editing");
+  place.classList.remove("is-optimistic");
+  place.querySelector("[name=value]").focus();
+});
+
+// Of tabs that do not fit, the current one is in sight.
+for (const row of document.querySelectorAll(".fi-views")) {
+  const here = row.querySelector("[aria-current]");
+  if (here && row.scrollWidth > row.clientWidth) row.scrollLeft = here.offsetLeft - row.clientWidth / 2 + here.offsetWidth / 2;
+}
