@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import product
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
@@ -228,7 +228,7 @@ def count_lists(lists: Iterable[LeadFilter], *, most: int = MOST_COUNTED) -> lis
     counts: list[str] = []
     values: list[Any] = []
     for wanted in lists:
-        people, where, given = _conditions(wanted)
+        people, where, given = _conditions(wanted, is_count=True)
         counts.append(f"(select count(*) from (select 1 from {people} where {where} limit %s) counted)")
         values += [*given, most + 1]
     with connection.cursor() as cursor:
@@ -404,7 +404,17 @@ def _branches(wanted: LeadFilter) -> list[LeadFilter]:
     ]
 
 
-def _conditions(wanted: LeadFilter) -> tuple[str, str, list[Any]]:
+# One look for each of the few rows of a page, and not an anti join over all activities of the brand. Who counts looks
+# at ten thousand and more, and is better off with all planned activities in memory at once.
+_NOTHING_PLANNED: Final = {
+    False: "(select true from pipeline_activity activity"
+    " where activity.contact_id = contact.id and activity.status = 'planned' limit 1) is null",
+    True: "contact.id not in (select activity.contact_id from pipeline_activity activity"
+    " where activity.status = 'planned')",
+}
+
+
+def _conditions(wanted: LeadFilter, *, is_count: bool = False) -> tuple[str, str, list[Any]]:
     """Return where a filter looks for `contact`, its conditions, and the values of both, in SQL."""
     people = "contacts_contact contact"
     values: list[Any] = []
@@ -434,11 +444,7 @@ def _conditions(wanted: LeadFilter) -> tuple[str, str, list[Any]]:
     if wanted.only_returning:
         parts.append("contact.lead_count > 1")
     if wanted.without_next_activity:
-        parts.append(
-            # One look per row, and not an anti join over all activities of the brand.
-            "(select true from pipeline_activity activity "
-            "where activity.contact_id = contact.id and activity.status = 'planned' limit 1) is null"
-        )
+        parts.append(_NOTHING_PLANNED[is_count])
     if wanted.to_call_by is not None:
         parts.append(
             "exists (select from pipeline_activity activity where activity.contact_id = contact.id "

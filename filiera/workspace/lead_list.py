@@ -93,6 +93,11 @@ class Asked:
     def is_filtered(self) -> bool:
         return self != Asked()
 
+    @property
+    def is_long_to_count(self) -> bool:
+        """Tell whether counting looks at more than one index: the number then comes after the rows."""
+        return self.no_next or bool(self.groups)
+
     def wanted(self, *, me: User, now: datetime) -> LeadFilter:
         """Return the filter this means for one person at one moment."""
         reader = Reader(me=me.pk, team=team_of(me) if self._asks_for_team else (), now=now)
@@ -137,7 +142,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A ready-made question with its live count."""
+    """A ready-made question with its live count, empty when that is long to take and comes by itself."""
 
     label: str
     address: str
@@ -272,10 +277,18 @@ def with_calls(
     ]
 
 
-def views(asked: Asked, *, me: User, now: datetime, saved: Sequence[tuple[str, Asked]] = ()) -> list[View]:
+def views(
+    asked: Asked,
+    *,
+    me: User,
+    now: datetime,
+    saved: Sequence[tuple[str, Asked]] = (),
+    whole: Page | None = None,
+) -> list[View]:
     """Return the ready-made views and the saved ones with their counts; what is asked stands last when it is none.
 
-    A saved view that was changed since it was opened stays the current one and is marked so.
+    A saved view that was changed since it was opened stays the current one and is marked so. `whole` is the page that
+    holds all of what is asked, if one does.
     """
     ready = [
         (_("Tutti"), Asked()),
@@ -292,10 +305,16 @@ def views(asked: Asked, *, me: User, now: datetime, saved: Sequence[tuple[str, A
         ready.append((_("Questa ricerca"), asked))
     is_changed = ready[at][1] != asked
     questions = [question for _label, question in ready]
-    counts = counted([*questions[:at], asked, *questions[at + 1 :]], me=me, now=now)
+    to_count = [*questions[:at], asked, *questions[at + 1 :]]
+    soon = [question for question in to_count if not question.is_long_to_count]
+    counts = dict(zip(soon, counted(soon, me=me, now=now), strict=True))
+    if whole is not None:
+        counts[asked] = formats.number(len(whole.rows))
     return [
-        View(label, question.address, count, place == at, is_changed and place == at)
-        for place, ((label, question), count) in enumerate(zip(ready, counts, strict=True))
+        View(
+            label, question.address, counts.get(to_count[place], ""), place == at, is_changed and place == at
+        )
+        for place, (label, question) in enumerate(ready)
     ]
 
 

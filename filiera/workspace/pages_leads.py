@@ -57,11 +57,13 @@ def lead_index(request: HttpRequest) -> HttpResponse:
     """Show the leads the address asks for, fifty at a time."""
     principal, now = principal_of(request), timezone.now()
     me, asked = principal.user, Asked.read(request.GET)
-    found = lead_list.page(asked, me=me, after=request.GET.get("dopo", ""), now=now, brand=principal.brand)
+    after = request.GET.get("dopo", "")
+    found = lead_list.page(asked, me=me, after=after, now=now, brand=principal.brand)
     choice = saved_views.choice_of(me)
     saved = saved_views.views_of(principal, choice)
     shown = [(one.view.name, one.asked) for one in saved if one.is_pinned or one.view.pk == asked.view]
-    views = lead_list.views(asked, me=me, now=now, saved=shown)
+    whole = None if after or found.after else found
+    views = lead_list.views(asked, me=me, now=now, saved=shown, whole=whole)
     sources = lead_list.sources()
     known = bulk_actions.Known(lead_list.colleagues(), tags.tree())
     columns = lead_rows.columns(saved_views.columns_of(choice))
@@ -104,6 +106,14 @@ def lead_index(request: HttpRequest) -> HttpResponse:
         ],
     }
     return render(request, "workspace/leads.html", context)
+
+
+@require_GET
+@requires("view_contacts")
+def count_list(request: HttpRequest) -> HttpResponse:
+    """Say how many leads the address asks for, where that is long to count."""
+    [count] = lead_list.counted([Asked.read(request.GET)], me=principal_of(request).user, now=timezone.now())
+    return HttpResponse(count, content_type="text/plain; charset=utf-8")
 
 
 @require_http_methods(["GET", "POST"])

@@ -25,6 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("me/preferences", pages.save_preferences, name="preferences"),
     path("me/availability", pages.switch_availability, name="availability"),
     path("leads", pages_leads.lead_index, name="lead-list"),
+    path("leads/quanti", pages_leads.count_list, name="lead-count"),
     path("leads/esporta", pages_leads.export_list, name="lead-list-export"),
     path("", include("filiera.workspace.pages_merge")),
     path("", include("filiera.workspace.pages_duplicates")),

@@ -270,6 +270,7 @@ DEMANDS: dict[str, tuple[str, ...]] = {
         "GET /api/activities",
         "GET /api/leads",
         "GET /leads",
+        "GET /leads/quanti",
         "GET /leads/massa/<uuid:run_id>",
         "POST /leads/viste",
         "POST /leads/viste/<uuid:view_id>",

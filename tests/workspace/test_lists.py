@@ -45,6 +45,22 @@ def found(browser: Any, query: str) -> set[str]:
     return {row.lead.first_name for row in browser.get(f"/leads?{query}").context["list"].rows}
 
 
+# Counts
+
+
+def test_what_is_long_to_count_is_counted_after_the_rows(bea: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = "?prossima=nessuna"
+    whole = len(found(bea, asked[1:]))
+    assert f"{whole} di {whole}, somma" in text(bea.get(f"/leads{asked}"))  # all of it is on the page
+    monkeypatch.setattr("filiera.workspace.lead_list.PAGE", 2)
+    page = text(bea.get(f"/leads{asked}"))
+    assert f'hx-get="/leads/quanti{asked}" hx-trigger="load"' in page
+    assert "Seleziona tutti quelli trovati" in page
+    assert " di " not in page[page.index('id="lead-foot"') :].partition("somma")[0]
+    assert text(bea.get(f"/leads/quanti{asked}")) == str(whole)
+    assert "/leads/quanti" not in text(bea.get("/leads?stato=nuovo"))
+
+
 # Conditions
 
 
