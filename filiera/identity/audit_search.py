@@ -120,8 +120,8 @@ def _told() -> QuerySet[AuditEntry]:
 
 
 def _actor_name(line: AuditEntry) -> str:
-    """Return who did it: a person as they are called today, since the record keeps their id alone."""
-    return getattr(line, "person_name", None) or line.actor_name
+    """Return who did it: a person as they are called today, since the record keeps their id alone, or a key."""
+    return line.actor_name or getattr(line, "person_name", None) or ""
 
 
 def _after(lines: QuerySet[AuditEntry], cursor: str) -> QuerySet[AuditEntry]:

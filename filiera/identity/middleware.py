@@ -61,7 +61,7 @@ class PrincipalAndBrand:
         with translation.override(language):
             refusal = walls.refuse(
                 request, principal=principal, shows_credentials=bool(key or bearer), now=now
-            )
+            ) or _refuse_other_brand(request, principal)
         if refusal is not None:
             return refusal
         waits_for_others = request.path in google.ADDRESSES
@@ -122,6 +122,16 @@ def _asked_brand(request: HttpRequest) -> UUID | None:
         return UUID(request.headers.get("X-Brand-ID", ""))
     except ValueError:
         return None
+
+
+def _refuse_other_brand(request: HttpRequest, principal: Principal | None) -> HttpResponse | None:
+    """Refuse a program that asks for a brand where it may not work: what it sends belongs into no other."""
+    is_asked = request.path.startswith("/api/") and bool(request.headers.get("X-Brand-ID"))
+    if not is_asked or principal is None or _asked_brand(request) == principal.brand.id:
+        return None
+    return api.failure(
+        request, code="NOT_FOUND", message=_("Questo marchio non c’è, o non è fra i tuoi."), status=404
+    )
 
 
 def _actor(request: HttpRequest, person: User | None, principal: Principal | None) -> actor.Actor:

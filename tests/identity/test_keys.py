@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from filiera.capture.models import MarketingSource
 from filiera.identity import api_keys, permissions, vault
-from filiera.identity.models import ApiKey, User, UserRole, VaultKey
+from filiera.identity.models import ApiKey, AuditEntry, User, UserRole, VaultKey
 from filiera.identity.permissions import Principal
 from filiera.platform import brand_scope
 
@@ -181,13 +181,18 @@ def test_a_key_opens_its_own_brand_only_whatever_it_asks_for(
 ) -> None:
     with brand_scope.use(quadranorma.id):
         UserRole.objects.create(user=ada, role="admin")
-    _key, clear = make_key(ada, vegliasi, "create_lead", "view_contacts")
-    Client().post(
-        "/api/v1/leads",
-        {"Nome": "Adele Prova", "Telefono": "+39 351 000 5511", "Provenienza": "Sito"},
-        content_type="application/json",
-        headers={"X-API-Key": clear, "X-Brand-ID": str(quadranorma.id)},
-    )
+    key, clear = make_key(ada, vegliasi, "create_lead", "view_contacts")
+    for brand, status in ((quadranorma, 404), (vegliasi, 201)):
+        answer = Client().post(
+            "/api/v1/leads",
+            {"Nome": "Adele Prova", "Telefono": "+39 351 000 5511", "Provenienza": "Sito"},
+            content_type="application/json",
+            headers={"X-API-Key": clear, "X-Brand-ID": str(brand.id)},
+        )
+        assert answer.status_code == status
+    with brand_scope.use(vegliasi.id):
+        [line] = AuditEntry.objects.filter(entity_type="contacts", action="CREATE")
+        assert (line.actor_kind, line.actor_name) == ("program", f"api-key:{key.id}")
     assert len(asked(clear).json()["data"]) == 1
     _key, theirs = make_key(ada, quadranorma)
     assert asked(theirs).json()["data"] == []
