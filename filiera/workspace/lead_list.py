@@ -27,6 +27,8 @@ from filiera.workspace import calls
 from filiera.workspace.calls import Outcome
 from filiera.workspace.templatetags import ui
 
+EVERYBODY = "?vista=tutti"
+"""The address of the whole list, also for whom another view opens by itself."""
 PAGE = 50
 PAGE_FOUND = 20
 """Rows of a page that a text found: they lie anywhere in the tables, and who is meant stands near the top."""
@@ -312,7 +314,11 @@ def views(
         counts[asked] = formats.number(len(whole.rows))
     return [
         View(
-            label, question.address, counts.get(to_count[place], ""), place == at, is_changed and place == at
+            label,
+            question.address if question.is_filtered else EVERYBODY,
+            counts.get(to_count[place], ""),
+            place == at,
+            is_changed and place == at,
         )
         for place, (label, question) in enumerate(ready)
     ]
@@ -353,7 +359,7 @@ def chips(asked: Asked, sources: Iterable[MarketingSource]) -> list[Chip]:
             found.append(
                 Chip(label, value, asked.without(place, one).address, join if number or place else "")
             )
-    return found
+    return [one if one.without != "?" else replace(one, without=EVERYBODY) for one in found]
 
 
 def _said(one: Condition, sources: Mapping[str, str]) -> tuple[str, str]:

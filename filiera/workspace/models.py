@@ -9,7 +9,10 @@ from filiera.platform.models import BrandForeignKey, BrandRow
 
 
 class SavedView(BrandRow):
-    """A list with a name: the query of its address. `role` says whose it is when it is a team's (UI-20)."""
+    """A list with a name: the query of its address. `role` says whose it is when it is a team's (UI-20).
+
+    People with the role `opens_for` see it when they open the leads without asking for anything.
+    """
 
     class Audience(models.TextChoices):
         PRIVATE = "private", _("solo io")
@@ -20,6 +23,7 @@ class SavedView(BrandRow):
     query = models.TextField(default="", blank=True)
     audience = models.CharField(max_length=7, choices=Audience, default=Audience.PRIVATE)
     role = models.CharField(max_length=20, choices=Role, default="", blank=True)
+    opens_for = models.CharField(max_length=20, choices=Role, default="", db_default="", blank=True)
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

@@ -57,10 +57,12 @@ def lead_index(request: HttpRequest) -> HttpResponse:
     """Show the leads the address asks for, fifty at a time."""
     principal, now = principal_of(request), timezone.now()
     me, asked = principal.user, Asked.read(request.GET)
-    after = request.GET.get("dopo", "")
-    found = lead_list.page(asked, me=me, after=after, now=now, brand=principal.brand)
     choice = saved_views.choice_of(me)
     saved = saved_views.views_of(principal, choice)
+    if not request.GET and (first := saved_views.opened_first(principal, saved)):
+        asked = first.asked
+    after = request.GET.get("dopo", "")
+    found = lead_list.page(asked, me=me, after=after, now=now, brand=principal.brand)
     shown = [(one.view.name, one.asked) for one in saved if one.is_pinned or one.view.pk == asked.view]
     whole = None if after or found.after else found
     views = lead_list.views(asked, me=me, now=now, saved=shown, whole=whole)
@@ -97,6 +99,9 @@ def lead_index(request: HttpRequest) -> HttpResponse:
             for choice in SavedView.Audience.choices
             if choice[0] != SavedView.Audience.BRAND or principal.may("system_settings")
         ],
+        "opens_for": [(role, role.label) for role in saved_views.OPENS_FOR]
+        if principal.may("system_settings")
+        else [],
         "fields": lead_conditions.FIELDS.values(),
         "ways": _ways(),
         "conditions": [(place, one) for place, group in enumerate(asked.groups, 1) for one in group],

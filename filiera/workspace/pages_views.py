@@ -26,6 +26,7 @@ def save(request: HttpRequest) -> HttpResponse:
             name=request.POST.get("name", ""),
             query=_query(request),
             audience=request.POST.get("audience", ""),
+            opens_for=request.POST.get("opens_for", ""),
             now=timezone.now(),
         )
     except Invalid as refusal:

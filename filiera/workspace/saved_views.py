@@ -20,6 +20,8 @@ from filiera.workspace.lead_rows import COLUMNS, USUAL
 from filiera.workspace.models import ListChoice, SavedView
 
 MOST = 50
+OPENS_FOR = (Role.SALES, Role.SUPPORT, Role.EDITOR, Role.ADMIN)
+"""The roles for which a view can open by itself; who has several gets the first one's."""
 LONGEST_NAME = 60
 Audience = SavedView.Audience
 _CHOICE = Prepared(lambda one: ListChoice.objects.filter(user_id=one))
@@ -74,23 +76,45 @@ def views_of(principal: Principal, choice: ListChoice) -> list[Named]:
     ]
 
 
+def opened_first(principal: Principal, saved: Sequence[Named]) -> Named | None:
+    """Return the view of the brand that opens by itself for one of a person's roles, or None."""
+    roles = [role for role in OPENS_FOR if role in principal.roles]
+    of_role = {one.view.opens_for: one for one in saved if one.view.audience == Audience.BRAND}
+    return next((of_role[role] for role in roles if role in of_role), None)
+
+
 @transaction.atomic
 def save_as(
-    principal: Principal, *, name: str, query: str, audience: str, now: datetime, is_pinned: bool = True
+    principal: Principal,
+    *,
+    name: str,
+    query: str,
+    audience: str,
+    now: datetime,
+    is_pinned: bool = True,
+    opens_for: str = "",
 ) -> SavedView:
-    """Keep a list under a name. Raises Invalid; Forbidden for a view of the brand by who may not set things for all."""
+    """Keep a list under a name; one that opens by itself for a role takes the place of the one before.
+
+    Raises Invalid; Forbidden for a view of the brand by who may not set things for all.
+    """
     name = _checked_name(name)
+    if opens_for and (opens_for not in OPENS_FOR or audience != Audience.BRAND):
+        raise Invalid(_("Si apre da sola solo una vista di tutto il marchio."))
     if audience not in Audience.values:
         raise Invalid(_("Scegli per chi è la vista."))
     if audience == Audience.BRAND and not principal.may("system_settings"):
         raise Forbidden(_("Le viste di tutto il marchio le salva chi lo amministra."))
     if SavedView.objects.filter(owner=principal.user).count() >= MOST:
         raise Invalid(_("Hai già %(n)s viste: eliminane una.") % {"n": MOST})
+    if opens_for:
+        SavedView.objects.filter(opens_for=opens_for).update(opens_for="")
     view = SavedView.objects.create(
         name=name,
         query=Asked.read(QueryDict(query)).query,
         audience=audience,
         role=_role_of(principal.user) if audience == Audience.TEAM else "",
+        opens_for=opens_for,
         owner=principal.user,
         created_at=now,
         updated_at=now,

@@ -182,6 +182,28 @@ def test_a_saved_view_is_opened_changed_and_brought_back(bea: Any, scope: Any) -
         assert SavedView.objects.get().query == "stato=nuovo&titolare=io"
 
 
+def test_a_view_of_the_brand_opens_by_itself_for_a_role(
+    bea: Any, people: Any, signed_in: SignedIn, scope: Any
+) -> None:
+    """UI-20: whoever asks for nothing gets it; everybody is one click away, and a later one takes its place."""
+    ada = signed_in(people.ada)
+    for name, query in (("Caldi da chiudere", "stato=caldo"), ("Da chiamare", "stato=in_contatto")):
+        asked = {"name": name, "audience": "brand", "query": query, "opens_for": "sales"}
+        ada.post("/leads/viste", asked)
+    with scope():
+        assert list(SavedView.objects.exclude(opens_for="").values_list("name", flat=True)) == ["Da chiamare"]
+    mine = bea.get("/leads").context
+    assert mine["asked"].states == ("in_contatto",)
+    assert next(one.label for one in mine["views"] if one.is_current) == "Da chiamare"
+    assert mine["views"][0].address == "?vista=tutti"
+    assert bea.get("/leads?vista=tutti").context["asked"].states == ()
+    assert ada.get("/leads").context["asked"].states == ()
+    private = {"name": "Mia", "audience": "private", "query": "", "opens_for": "sales"}
+    assert "Si apre da sola solo una vista di tutto il marchio." in text(
+        ada.post("/leads/viste", private | {"next": "/leads"}, follow=True)
+    )
+
+
 def test_who_sees_a_view_is_who_it_was_saved_for(
     bea: Any, people: Any, signed_in: SignedIn, scope: Any
 ) -> None:
