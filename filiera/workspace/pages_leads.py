@@ -180,6 +180,7 @@ def looking(request: HttpRequest, contact_id: UUID) -> HttpResponse:
         "who": str(me.pk),
         "name": me.name[:100],
         "leaves": "leaves" in request.POST,
+        "asks": "asks" in request.POST,
     }
     live.pass_on("looking", json.dumps(told))
     return HttpResponse(status=204)

@@ -1,5 +1,5 @@
 // Who else looks at this record. Pages tell each other over the event stream, and nothing is stored: each says its tab
-// when it begins, every now and then, and when it leaves or is hidden; who hears a new tab answers with its own.
+// every now and then, and when it leaves or is hidden; when it begins or hears again it asks, and the others answer.
 import { post } from "./requests.js";
 
 const place = document.querySelector("[data-looking]");
@@ -8,8 +8,8 @@ const silent_ms = 50000;
 const tab = Math.random().toString(36).slice(2);
 const others = new Map(); // tab → { who, name, until }
 
-function tell(leaves) {
-  post(place.dataset.looking, leaves ? { tab, leaves } : { tab }, { keepalive: true }).catch(() => {});
+function tell(more = {}) {
+  post(place.dataset.looking, { tab, ...more }, { keepalive: true }).catch(() => {});
 }
 
 function show() {
@@ -24,20 +24,20 @@ function show() {
 
 if (place) {
   document.addEventListener("live:looking", ({ detail }) => {
-    const { lead, tab: other, who, name, leaves } = JSON.parse(detail);
+    const { lead, tab: other, who, name, leaves, asks } = JSON.parse(detail);
     if (lead !== place.dataset.lead || who === place.dataset.me) return;
-    const isNew = !others.has(other);
     if (leaves) others.delete(other);
     else others.set(other, { who, name, until: Date.now() + silent_ms });
     show();
-    if (isNew && !leaves && !document.hidden) tell();
+    if (asks && !document.hidden) tell();
   });
-  const beat = () => {
+  const beat = (more) => {
     show();
-    if (!document.hidden) tell();
+    if (!document.hidden) tell(more);
   };
-  beat();
+  beat({ asks: 1 });
   setInterval(beat, beat_ms);
-  document.addEventListener("visibilitychange", () => (document.hidden ? tell(true) : beat()));
-  addEventListener("pagehide", () => tell(true));
+  document.addEventListener("line", ({ detail }) => detail === "up" && beat({ asks: 1 }));
+  document.addEventListener("visibilitychange", () => (document.hidden ? tell({ leaves: 1 }) : beat({ asks: 1 })));
+  addEventListener("pagehide", () => tell({ leaves: 1 }));
 }
