@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import OSA
 
+from filiera.contacts.duplicates.near import Bits, letter_bits, letter_counts
 from filiera.contacts.duplicates.nicknames import KNOWN, STANDS_FOR, may_be_one
 from filiera.contacts.rules import folded
 
@@ -41,6 +42,7 @@ SAME_TAX_CODE = 12.0
 CROWDED = 3
 """A number or address that so many different names have is an office's or a family's, nobody's own."""
 _GROUP = 40
+_AT_ONCE = 1 << 18
 _FIGURES = re.compile("[0-9]+")
 PARTICLES = frozenset(
     ("de", "di", "del", "della", "dei", "degli", "dal", "dalla", "lo", "la", "li", "d", "san")
@@ -184,10 +186,9 @@ class _People:
         split = [_split_name(first, last) for first, last in zip(facts.first, facts.last, strict=True)]
         self.givens, self.given = _numbered([given for given, _surname in split])
         self.surnames, self.surname = _numbered([surname for _given, surname in split])
-        whole = [
-            " ".join(sorted(_plain(f"{a} {b}").split())) for a, b in zip(facts.first, facts.last, strict=True)
-        ]
-        self.wholes, self.whole = _numbered(whole)
+        self.first, self.last = facts.first, facts.last
+        given, surname = letter_counts(self.givens), letter_counts(self.surnames)
+        self.bits = letter_bits(given[self.given] + surname[self.surname], blanks=False)
         self.addresses, self.email = _numbered([email.strip().lower() for email in facts.emails])
         _cities, self.city = _numbered([_plain(city) for city in facts.cities])
         _caps, self.cap = _numbered([cap.strip() for cap in facts.caps])
@@ -195,14 +196,15 @@ class _People:
         _codes, self.tax_code = _numbered([code.strip().upper() for code in facts.tax_codes])
         self.owners = np.fromiter((owner for owner, _number in facts.numbers), np.int32, len(facts.numbers))
         self.digits, self.number = _numbered([number for _owner, number in facts.numbers])
+        self.figures = _spelt(self.digits)
+        _frames, self.frame = _numbered([_frame(address) for address in self.addresses])
         order = np.argsort(self.owners, kind="stable")
         self.owners, self.number = self.owners[order], self.number[order]
         self.starts = np.searchsorted(self.owners, np.arange(len(facts) + 1)).astype(np.int64)
         # Both orders of a name are one, so that fields that were swapped meet.
-        low, high = (
-            np.minimum(self.key_of_given, self.key_of_surname),
-            np.maximum(self.key_of_given, self.key_of_surname),
-        )
+        self.key_of_given, self.key_of_surname = self._words()
+        low = np.minimum(self.key_of_given, self.key_of_surname)
+        high = np.maximum(self.key_of_given, self.key_of_surname)
         self.name = np.where((low > 0) & (high > 0), low.astype(np.int64) << 32 | high, 0)
         many = np.bincount(self.key_of_surname, minlength=1)
         self.is_rare = (
@@ -220,15 +222,6 @@ class _People:
             if address.partition("@")[0] in _GENERIC:
                 self.is_common_email[number] = True
 
-    @property
-    def key_of_given(self) -> Ints:
-        return self._words[0]
-
-    @property
-    def key_of_surname(self) -> Ints:
-        return self._words[1]
-
-    @property
     def _words(self) -> tuple[Ints, Ints]:
         """Given names by the full name they most likely stand for, and surnames, numbered in one list."""
         words: dict[str, int] = {"": 0}
@@ -303,20 +296,22 @@ class _People:
 
     def _names(self, one: Ints, other: Ints) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.bool_]]:
         given = _each_once(self.given[one], self.given[other], self.givens, self.givens, self._given_relation)
-        surname = _each_once(
-            self.surname[one], self.surname[other], self.surnames, self.surnames, _surname_relation
-        )
-        crossed_given = _each_once(
-            self.given[one], self.surname[other], self.givens, self.surnames, self._given_relation
-        )
-        crossed_surname = _each_once(
-            self.surname[one], self.given[other], self.surnames, self.givens, _surname_relation
+        surname = _surnames(self.surname[one], self.surname[other], self.surnames, self.surnames)
+        crossed_surname = _surnames(self.surname[one], self.given[other], self.surnames, self.givens)
+        crossed_given = (
+            _each_likely(  # only where a surname is like the other's given name are they in the wrong field
+                crossed_surname < MISSING,
+                OTHER,
+                self.given[one],
+                self.surname[other],
+                self.givens,
+                self.surnames,
+                self._given_relation,
+            )
         )
         straight = GIVEN[given] + SURNAME[surname]
-        swapped = (GIVEN[crossed_given] + SURNAME[crossed_surname] + SWAPPED > straight) & (
-            crossed_given < MISSING
-        )
-        swapped &= crossed_surname < MISSING
+        swapped = GIVEN[crossed_given] + SURNAME[crossed_surname] + SWAPPED > straight
+        swapped &= (crossed_given < MISSING) & (crossed_surname < MISSING)
         given, surname = np.where(swapped, crossed_given, given), np.where(swapped, crossed_surname, surname)
         return *self._whole_names(one, other, given, surname), swapped
 
@@ -325,13 +320,19 @@ class _People:
     ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """Look at all words of both fields together where a field alone says something else."""
         odd = np.flatnonzero((given == OTHER) | (surname == OTHER))
-        found = _each_once(
-            self.whole[one[odd]], self.whole[other[odd]], self.wholes, self.wholes, _whole_relation
-        )
+        mine, theirs = self.bits[one[odd]], self.bits[other[odd]]
+        is_part = ((mine & ~theirs) == 0) | ((theirs & ~mine) == 0)
+        odd = odd[is_part | _may_be_slip(mine, theirs)]
+        pairs = zip(one[odd].tolist(), other[odd].tolist(), strict=True)
+        whole = (_whole_relation(self._whole(a), self._whole(b)) for a, b in pairs)
+        found = np.fromiter(whole, np.int8, len(odd))
         same = odd[found <= SLIP]
         given, surname = given.copy(), surname.copy()
         given[same], surname[same] = found[found <= SLIP], EQUAL
         return given, surname
+
+    def _whole(self, person: int) -> str:
+        return " ".join(sorted(_plain(f"{self.first[person]} {self.last[person]}").split()))
 
     def _given_relation(self, one: str, other: str) -> int:
         """Two names that people have are two names, however alike: Marco and Mario, Angela and Angelo."""
@@ -352,8 +353,9 @@ class _People:
                 )
                 found = np.where(mine == theirs, np.where(self.is_common_number[mine], SHARED, OWN), APART)
                 unequal = np.flatnonzero((mine != theirs) & (level[both] == APART))
-                found[unequal] = _each_once(
-                    mine[unequal], theirs[unequal], self.digits, self.digits, _number_relation
+                likely = _differ_in_two_places(self.figures, mine[unequal], theirs[unequal])
+                found[unequal] = _each_likely(
+                    likely, APART, mine[unequal], theirs[unequal], self.digits, self.digits, _number_relation
                 )
                 level[both] = np.minimum(level[both], found)
         return level
@@ -364,8 +366,10 @@ class _People:
         same = (mine == theirs) & (mine > 0)
         level[same] = np.where(self.is_common_email[mine[same]], SHARED, OWN)
         unequal = np.flatnonzero(level == APART)
-        level[unequal] = _each_once(
-            mine[unequal], theirs[unequal], self.addresses, self.addresses, _email_relation
+        mine, theirs = mine[unequal], theirs[unequal]
+        likely = _same(self.frame, mine, theirs)
+        level[unequal] = _each_likely(
+            likely, APART, mine, theirs, self.addresses, self.addresses, _email_relation
         )
         return level
 
@@ -482,6 +486,62 @@ def _each_once(
     pairs = zip((distinct // len(others)).tolist(), (distinct % len(others)).tolist(), strict=True)
     found = np.fromiter((relation(names[a], others[b]) for a, b in pairs), np.int8, len(distinct))
     return found[back]
+
+
+def _each_likely(
+    likely: NDArray[np.bool_],
+    unlikely: int,
+    one: Ints,
+    other: Ints,
+    names: Sequence[str],
+    others: Sequence[str],
+    relation: Callable[[str, str], int],
+) -> NDArray[np.int8]:
+    """Return the relation of the likely pairs, and for all others what they are: to ask costs more than to look."""
+    found = np.full(len(one), unlikely, np.int8)
+    some = np.flatnonzero(likely)
+    found[some] = _each_once(one[some], other[some], names, others, relation)
+    return found
+
+
+def _surnames(one: Ints, other: Ints, names: Sequence[str], others: Sequence[str]) -> NDArray[np.int8]:
+    """Return how surnames compare; those whose letters alone are too different are not asked about."""
+    mine, theirs = (_letters(texts)[which] for texts, which in ((names, one), (others, other)))
+    is_short = np.minimum(np.bitwise_count(mine), np.bitwise_count(theirs)) <= 1
+    likely = is_short | _may_be_slip(mine, theirs)
+    return _each_likely(likely, OTHER, one, other, names, others, _surname_relation)
+
+
+def _letters(texts: Sequence[str]) -> Bits:
+    return letter_bits(letter_counts(texts), blanks=False)
+
+
+def _may_be_slip(one: Bits, other: Bits) -> NDArray[np.bool_]:
+    """Tell where two errors at most may have happened: each changes two letters' counts by one at most."""
+    may: NDArray[np.bool_] = np.bitwise_count(one ^ other) <= 4
+    return may
+
+
+def _spelt(texts: Sequence[str]) -> NDArray[np.uint8]:
+    """Return texts as rows of letters, of each letter as much as a byte holds."""
+    letters = np.array(texts)
+    return letters.view(np.uint32).reshape(len(texts), -1).astype(np.uint8)
+
+
+def _differ_in_two_places(figures: NDArray[np.uint8], one: Ints, other: Ints) -> NDArray[np.bool_]:
+    """Tell which texts differ in two places at most, as one wrong figure or two that changed places make them."""
+    parts = [
+        (figures[one[at : at + _AT_ONCE]] != figures[other[at : at + _AT_ONCE]]).sum(1) <= 2
+        for at in range(0, len(one), _AT_ONCE)
+    ]
+    return np.concatenate([np.zeros(0, bool), *parts])
+
+
+def _frame(address: str) -> str:
+    """Return what nearly the same addresses have in common: the figures before the @ and all behind it."""
+    local, _, domain = address.partition("@")
+    figures = _FIGURES.findall(local)
+    return f"{domain} {' '.join(figures)}" if figures else ""
 
 
 def _numbered(values: Sequence[str]) -> tuple[list[str], Ints]:
