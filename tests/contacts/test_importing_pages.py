@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from filiera.contacts.importing import files
 from filiera.contacts.models import Consent, Contact, ContactPhone, ImportFault, ImportRun
 from filiera.identity.models import AuditEntry
 from filiera.platform import brand_scope, live
@@ -157,8 +158,28 @@ def test_a_spreadsheet_is_read_like_a_csv(ada_in: Any, vegliasi: Any) -> None:
         assert list(ImportFault.objects.values_list("code", flat=True)) == ["date"]
 
 
-def sheet(lines: list[list[Any]]) -> bytes:
-    """Return the smallest spreadsheet that holds these cells."""
+FAR = "<row r='1'><c r='A1'><v>1</v></c></row><row r='1048576'>%s<v>2</v></c></row>"
+
+
+@pytest.mark.parametrize(
+    "corner", ['<c r="XFD1048576">', '<c s="1" r = "xfd1048576">', "<c><v>1</v></c>" * 16_000 + "<c>"]
+)
+def test_a_small_spreadsheet_with_a_cell_far_away_is_refused_before_room_is_made_for_it(
+    ada_in: Any, vegliasi: Any, corner: str
+) -> None:
+    file = SimpleUploadedFile("lontano.xlsx", sheet([], rows=FAR % corner))
+    answer = ada_in.post("/leads/importa/file", {"file": file})
+    assert (answer.status_code, "aperto, è enorme" in answer.content.decode()) == (400, True)
+
+
+def test_a_tall_spreadsheet_whose_cells_say_no_place_is_read() -> None:
+    lines = [["Nome", "Telefono", "Città"], *(["Adele", 3510004127, "Noale"] for _row in range(2_000))]
+    [piece] = files.pieces_of_sheet(io.BytesIO(sheet(lines)))
+    assert piece.count(b"\n") == 2_001
+
+
+def sheet(lines: list[list[Any]], *, rows: str = "") -> bytes:
+    """Return the smallest spreadsheet that holds these cells, or these rows as they are written."""
     import zipfile
 
     def cell(value: Any) -> str:
@@ -190,7 +211,7 @@ def sheet(lines: list[list[Any]]) -> bytes:
             f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{office}/worksheet" '
             'Target="worksheets/sheet1.xml"/></Relationships>',
         )
-        rows = "".join(f"<row>{''.join(map(cell, line))}</row>" for line in lines)
+        rows = rows or "".join(f"<row>{''.join(map(cell, line))}</row>" for line in lines)
         packed.writestr(
             "xl/worksheets/sheet1.xml", f'<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>'
         )
@@ -200,8 +221,6 @@ def sheet(lines: list[list[Any]]) -> bytes:
 def test_a_spreadsheet_that_unpacks_to_more_than_it_may_is_refused(
     ada_in: Any, vegliasi: Any, monkeypatch: Any
 ) -> None:
-    from filiera.contacts.importing import files
-
     monkeypatch.setattr(files, "LARGEST_UNPACKED", 100_000)
     bomb = sheet([["a" * 1_000] for _row in range(200)])
     assert len(bomb) < 10_000

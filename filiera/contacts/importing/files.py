@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from itertools import chain
 from typing import BinaryIO, Final, cast
 
 import python_calamine
@@ -25,6 +26,7 @@ LARGEST_SHEET: Final = 30_000_000
 LARGEST_UNPACKED: Final = 300_000_000
 MOST_ENTRIES: Final = 2_000
 MOST_COLUMNS: Final = 300
+MOST_CELLS: Final = 10_000_000
 LONGEST_CELL: Final = 100_000
 PIECE: Final = 1 << 20
 SAMPLE_ROWS: Final = 200
@@ -33,6 +35,8 @@ ENCODINGS: Final = ("utf-8", "cp1252")
 DATE_ORDERS: Final = ("dmy", "mdy", "ymd")
 _ZIP, _OLD_OFFICE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
+_PLACE = re.compile(rb"<(?:\w+:)?(?:c|row)\s(?:[^>]*?\s)?r\s*=\s*[\"']([A-Za-z]{0,3})(\d{1,7})[\"']")
 _A_DATE = re.compile(r"(\d{1,4})[/.\-](\d{1,2})[/.\-](\d{1,4})\b")
 _A_DECIMAL = re.compile(r"-?\d+(?:[.,]\d+)*([.,])\d+")
 
@@ -136,13 +140,41 @@ def _refuse_bomb(content: BinaryIO) -> None:
             if len(entries) > MOST_ENTRIES or sum(one.file_size for one in entries) > LARGEST_UNPACKED:
                 raise Invalid(_("Questo foglio, aperto, è enorme: salvalo come CSV."))
             for one in entries:
-                with packed.open(
-                    one
-                ) as opened:  # reads no more than it declares, and then its checksum is wrong
-                    while opened.read(PIECE):
-                        pass
+                # Reads no more than it declares, and then its checksum is wrong.
+                with packed.open(one) as opened:
+                    cells = _cells(iter(lambda opened=opened: opened.read(PIECE), b""))  # type: ignore[misc]
+                if cells > MOST_CELLS:
+                    raise Invalid(_("Questo foglio, aperto, è enorme: salvalo come CSV."))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as trouble:
         raise Invalid(_("Il foglio non si apre: salvalo di nuovo, o salvalo come CSV.")) from trouble
+
+
+def _cells(parts: Iterable[bytes]) -> int:
+    """Return how many cells the reader of spreadsheets makes room for: everything between the corners that are used."""
+    columns: set[bytes] = set()
+    bottom = found = widest = 0
+    kept = b""
+    for part in chain(parts, [b"<"]):
+        text = kept + part
+        cut = text.rfind(b"<")
+        text, kept = text[:cut], text[cut:]
+        places = _PLACE.findall(text)
+        columns.update(column for column, _row in places)
+        bottom = max([bottom, *map(int, {row for _column, row in places})])
+        cells = len(_CELL.findall(text))
+        found += cells
+        if cells > sum(
+            bool(column) for column, _row in places
+        ):  # those that do not say where stand side by side
+            widest = max(widest, *(len(_CELL.findall(row)) for row in text.split(b"<row")))
+    return max(found, bottom * max([widest, *map(_column_number, columns)]))
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + letter - 64
+    return number
 
 
 def _typed(cell: object) -> str:
