@@ -6,6 +6,7 @@ from filiera.wsgi import application as django  # first: it sets Django up
 
 from filiera.capture.accept import AcceptPath  # isort: skip
 from filiera.journeys.ghl import NewContactDoor  # isort: skip
+from filiera.platform.bodies import Bodies  # isort: skip
 from filiera.routing.webhooks import EventDoor  # isort: skip
 from filiera.workspace.live import application as live  # isort: skip
 from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope  # isort: skip
@@ -13,7 +14,17 @@ from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallab
 accept = AcceptPath()
 new_contact = NewContactDoor(accept)
 events = EventDoor()
-pages = WSGIMiddleware(django, workers=10)  # type: ignore[arg-type]
+django_in_threads = WSGIMiddleware(django, workers=10)  # type: ignore[arg-type]
+
+
+async def _pages(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def read() -> ASGIReceiveEvent:  # a2wsgi wants a coroutine where granian gives another awaitable
+        return await receive()
+
+    return await django_in_threads(scope, read, send)  # type: ignore[arg-type]
+
+
+pages = Bodies(_pages, files={"/leads/importa/file", "/api/v1/leads/import"})
 
 
 async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -32,8 +43,4 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
         return await events(scope, receive, send)
     if path == "/live":
         return await live(scope, receive, send)
-
-    async def read() -> ASGIReceiveEvent:  # a2wsgi wants a coroutine where granian gives another awaitable
-        return await receive()
-
-    return await pages(scope, read, send)  # type: ignore[arg-type]
+    return await pages(scope, receive, send)

@@ -23,6 +23,7 @@ from filiera.capture.adapters.reading import text
 from filiera.capture.group_commit import Entry, GroupCommit, Unavailable, Unstorable
 from filiera.capture.intake import KnownSource, Request, Verdict
 from filiera.capture.source_cache import SourceCache
+from filiera.platform.bodies import HungUp, headers_of, read_body
 from filiera.platform.ids import new_id
 
 log = logging.getLogger("filiera.capture")
@@ -94,10 +95,6 @@ class Stored(NamedTuple):
     leads: tuple[LeadFields, ...] = ()
     is_repeated: bool = False
     body: bytes = b""  # `answer` as it is sent, where it is at hand
-
-
-class HungUp(Exception):
-    """The sender hung up before the end of its request."""
 
 
 class AcceptPath:
@@ -428,32 +425,6 @@ async def send_reply(send: Any, reply: Reply) -> None:
         {"type": "http.response.start", "status": reply.status, "headers": [*_HEADERS, *reply.headers]}
     )
     await send({"type": "http.response.body", "body": reply.body})
-
-
-def headers_of(scope: Scope) -> dict[str, str]:
-    """Return the headers as text; ASGI gives their names in lower case. Of a repeated one the last."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-async def read_body(receive: Any, headers: Mapping[str, str], limit: int) -> bytes | None:
-    """Return the body, None when it is larger than `limit` bytes; not more than that is ever held."""
-    announced = headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit() and int(announced[:15]) > limit:
-        return None
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise HungUp
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body if len(body) <= limit else None
-    parts, size = [body], len(body)
-    while message.get("more_body") and size <= limit:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise HungUp
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-    return b"".join(parts) if size <= limit else None
 
 
 def _named_in(body: bytes, headers: Mapping[str, str]) -> str:

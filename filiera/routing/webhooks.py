@@ -24,9 +24,10 @@ import asyncpg
 import orjson
 from django.conf import settings
 
-from filiera.capture.accept import HungUp, Reply, headers_of, read_body, send_reply
+from filiera.capture.accept import Reply, send_reply
 from filiera.capture.group_commit import Unavailable, connect
 from filiera.platform import metrics
+from filiera.platform.bodies import HungUp, headers_of, read_body
 from filiera.platform.ids import new_id
 from filiera.platform.outages import CONNECTION_LOST, RETRY_AFTER_S
 from filiera.routing import hooks
