@@ -100,13 +100,15 @@ class End:
         words = Texts(self.words, reach=self.reach)
         same = np.arange(len(self.words), dtype=np.int32)
         one, other, cost = near(words, words, self.most, pool)
-        whole = [self._keys(one, other, cost), self._keys(same, same, 0 * same)]
+        whole = np.append(self._keys(one, other, cost), self._keys(same, same, 0 * same))
         rest = self.names.letters - letter_counts(self.words)[self.word]
         rest[~self.names.is_single, BLANK_KIND] -= 1
-        onto_words = Way(self, _Related.of(whole, len(same)), letter_bits(rest), onto_part=False)
         letters = letter_bits(self.names.letters, blanks=False)
-        parts = list(self._parts(words, pool))
-        return [onto_words, Way(self, _Related.of(parts, len(same)), letters, onto_part=True)]
+        parts = np.concatenate([np.zeros(0, np.int64), *self._parts(words, pool)])
+        return [
+            Way(self, whole, letter_bits(rest), onto_part=False),
+            Way(self, parts, letters, onto_part=True),
+        ]
 
     def _parts(self, words: Texts, pool: Executor) -> Iterator[NDArray[np.int64]]:
         """Yield the pairs of words of which one is near a beginning of the other."""
@@ -119,7 +121,7 @@ class End:
             other = _ranges(start[part[here]], many)
             word, price = np.repeat(one[here], many), np.repeat(cost[here] + 1, many)
             two = other != word
-            yield self._keys(word[two], other[two], price[two])
+            yield _cheapest(self._keys(word[two], other[two], price[two]))
 
     def _keys(self, one: NDArray[Any], other: NDArray[Any], cost: Ints) -> NDArray[np.int64]:
         """Return pairs of words, the lower one first, and their cost as one number, if the cost is not too high."""
@@ -130,21 +132,12 @@ class End:
         return keys
 
 
-class _Related:
-    """Pairs of words (the lower number first, in order), what they cost, and the keys to find them by."""
-
-    def __init__(self, keys: NDArray[np.int64], cost: Ints, many: int) -> None:
-        self.keys, self.cost = keys, cost
-        self.one, self.other = (keys // many).astype(np.int32), (keys % many).astype(np.int32)
-
-    @staticmethod
-    def of(keys: Sequence[NDArray[np.int64]], many: int) -> "_Related":
-        """Return each pair once, at the lowest of its costs."""
-        sorted_keys = np.concatenate([np.zeros(0, np.int64), *keys])
-        sorted_keys.sort()
-        pairs = sorted_keys // _COSTS
-        cheapest = np.flatnonzero(np.diff(pairs, prepend=-1))
-        return _Related(pairs[cheapest], (sorted_keys[cheapest] % _COSTS).astype(np.int32), many)
+def _cheapest(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each pair of words once, at the lowest of its costs, in order."""
+    keys.sort()
+    fresh = np.ones(len(keys), bool)
+    fresh[1:] = keys[1:] ^ keys[:-1] >= _COSTS
+    return keys[fresh]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,34 +157,33 @@ class _Rows:
 class Way:
     """One way to look for pairs: which words are near enough, and how many letters of the rest may differ."""
 
-    def __init__(self, end: End, related: _Related, bits: Bits, *, onto_part: bool) -> None:
+    def __init__(self, end: End, keys: NDArray[np.int64], bits: Bits, *, onto_part: bool) -> None:
         order = end.order
-        self.end, self.related, self.onto_part = end, related, onto_part
+        self.end, self.onto_part = end, onto_part
         self.bits, self.code, self.reach = bits[order], end.names.code[order], end.names.reach[order]
         self.place = np.empty_like(order)
         self.place[order] = np.arange(len(order), dtype=np.int32)
+        self.keys = _cheapest(keys)
+        self.cost: Ints = (self.keys % _COSTS).astype(np.int32)
+        self.keys //= _COSTS
+        low, high = (each.astype(np.int32) for each in np.divmod(self.keys, len(end.words)))
+        many = (end.start[:, -1] - end.start[:, 0]).astype(np.int64)
+        swap = many[low] > many[high]  # a row for each name of the rarer word
+        self.one, self.other = np.where(swap, high, low), np.where(swap, low, high)
+        self.tasks = _parted(np.cumsum(many[low] * many[high]))
+        """The pairs of words in parts of much the same work."""
         self.limits = self._limits()
         self.stride = np.int32(_KINDS * end.names.width)
-        many = (end.start[:, -1] - end.start[:, 0]).astype(np.int64)
-        self.work = np.cumsum(many[related.one] * many[related.other])
-        swap = many[related.one] > many[related.other]  # a row for each name of the rarer word
-        self.one, self.other = np.where(swap, (related.other, related.one), (related.one, related.other))
 
     def _limits(self) -> NDArray[np.int8]:
         """Return how many bits may differ, by the cost of this end and the sum of two codes; -1 for none."""
-        cost = np.arange(int(self.related.cost.max(initial=0)) + 1)[:, None, None]
+        cost = np.arange(int(self.cost.max(initial=0)) + 1)[:, None, None]
         kinds = np.arange(_KINDS)[None, :, None]
         letters = allowed(np.arange(self.end.names.width)[None, None, :])
         left = letters - 2 + kinds % 2 if self.onto_part else letters - cost
         is_cheap = cost <= (letters + (kinds >= _SINGLE) - (not self.end.last)) // 2
         limits = np.where(is_cheap & (left >= 0) & (kinds < 2 * _SINGLE), left, -1)
         return np.minimum(limits, 64).astype(np.int8).ravel()
-
-    def tasks(self) -> list[slice]:
-        """Return the pairs of words in parts of much the same work."""
-        cuts = np.flatnonzero(np.diff(self.work // _PAIRS_AT_ONCE, prepend=0)) + 1
-        bounds = np.unique([0, *cuts.tolist(), len(self.work)]).tolist()
-        return [slice(at, end) for at, end in pairwise(bounds)]
 
     def candidates(self, task: slice) -> tuple[Ints, Ints]:
         """Return the names that have one of these pairs of words and may be similar."""
@@ -217,7 +209,7 @@ class Way:
 
     def _rows(self, task: slice) -> "_Rows":
         start = self.end.start
-        one, other, cost = self.one[task], self.other[task], self.related.cost[task]
+        one, other, cost = self.one[task], self.other[task], self.cost[task]
         many = start[one, -1] - start[one, 0]
         name = _ranges(start[one, 0], many)
         one, other, cost = np.repeat(one, many), np.repeat(other, many), np.repeat(cost, many)
@@ -229,17 +221,23 @@ class Way:
 
     def finds(self, one: Ints, other: Ints) -> NDArray[np.bool_]:
         """Tell which of these pairs are among this way's candidates."""
-        word, keys = self.end.word, self.related.keys
+        word, keys = self.end.word, self.keys
         low, high = np.minimum(word[one], word[other]), np.maximum(word[one], word[other])
         key = low * np.int64(len(self.end.words)) + high
         at = np.minimum(np.searchsorted(keys, key), max(0, len(keys) - 1))
         if not len(keys):
             return np.zeros(len(one), bool)
         one, other = self.place[one], self.place[other]
-        limit = self.limits[self.related.cost[at] * self.stride + self.code[one] + self.code[other]]
+        limit = self.limits[self.cost[at] * self.stride + self.code[one] + self.code[other]]
         differing = np.bitwise_count(self.bits[one] ^ self.bits[other]).view(np.int8)
         is_found: NDArray[np.bool_] = (keys[at] == key) & (differing <= limit)
         return is_found
+
+
+def _parted(work: NDArray[np.int64]) -> list[slice]:
+    """Return all places in parts of much the same work, which is given added up."""
+    cuts = np.flatnonzero(np.diff(work // _PAIRS_AT_ONCE, prepend=0)) + 1
+    return [slice(at, end) for at, end in pairwise(np.unique([0, *cuts.tolist(), len(work)]).tolist())]
 
 
 def _beginnings(words: Sequence[str]) -> tuple[list[str], Ints, Ints]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Indel
 
 from filiera.contacts.duplicates.ends import End, Names, Way, allowed
-from filiera.contacts.duplicates.near import Counts, Ints, Texts, distances, lengths_of, near
+from filiera.contacts.duplicates.near import Counts, Ints, Texts, distances, lengths_of, near_by_block
 
 THRESHOLD_PERCENT = 80
 _LONGEST = 30
@@ -61,12 +61,12 @@ def similar(names: Sequence[str], *, threads: int = 2) -> Iterator[tuple[float, 
         longest = int(_LONGEST * len(names) ** 0.5)
         order = np.argsort(lengths_of(names), kind="stable").astype(np.int32)
         everybody = np.array(names, dtype=object)
-        yield 0.0, _by_bits(everybody[order], order, pool, longest)
+        yield from _by_bits(everybody[order], order, pool, longest)
         order = order[: max(0, len(names) - longest)]
         texts = everybody[order]
         known = Names(texts.tolist())
         single = np.flatnonzero(known.is_single)
-        yield 0.0, _by_bits(texts[single], order[single], pool)
+        yield from _by_bits(texts[single], order[single], pool)
         ways = (
             [way for last in (False, True) for way in End(known, last=last).ways(pool)] if len(texts) else []
         )
@@ -91,19 +91,19 @@ def _told(order: Ints, waiting: deque[tuple[float, Future[Pairs]]]) -> tuple[flo
 
 def _tasks(ways: Sequence[Way]) -> Iterator[tuple[float, int, slice]]:
     """Yield how much of the work will be done after it, the place of a way, and a part of its work."""
-    total = sum(int(way.work[-1]) for way in ways if len(way.work))
-    behind = 0
-    for place, way in enumerate(ways):
-        for task in way.tasks():
-            yield (behind + int(way.work[task.stop - 1])) / total, place, task
-        behind += int(way.work[-1]) if len(way.work) else 0
+    total = sum(len(way.tasks) for way in ways)
+    tasks = ((place, task) for place, way in enumerate(ways) for task in way.tasks)
+    for done, (place, task) in enumerate(tasks, start=1):
+        yield done / total, place, task
 
 
-def _by_bits(texts: NDArray[np.object_], places: Ints, pool: Executor, longest: int | None = None) -> Pairs:
-    """Return the similar pairs of texts, or only those with one of so many `longest`."""
+def _by_bits(
+    texts: NDArray[np.object_], places: Ints, pool: Executor, longest: int | None = None
+) -> Iterator[tuple[float, Pairs]]:
+    """Yield the similar pairs of texts, or only those with one of so many `longest`."""
     known = Texts(texts.tolist(), neighbours=True)
-    one, other, distance = near(known, known, allowed, pool, of_last=longest)
-    return Pairs(places[one], places[other], distance.astype(np.int16))
+    for one, other, distance in near_by_block(known, known, allowed, pool, of_last=longest):
+        yield 0.0, Pairs(places[one], places[other], distance.astype(np.int16))
 
 
 def _by_ends(texts: NDArray[np.object_], way: Way, task: slice, earlier: Sequence[Way]) -> Pairs:

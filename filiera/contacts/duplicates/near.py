@@ -5,7 +5,7 @@ bits say "at least k of this letter"; it takes away at most two pairs of neighbo
 other way round. Texts d letters apart differ in at most d bits of the one signature and 3·d of the other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 
 import numpy as np
@@ -59,30 +59,34 @@ class Texts:
         self.farthest = self.reach[self.ends - 1]
 
 
-def near(
-    rows: Texts, columns: Texts, limit: Limit, pool: Executor, *, of_last: int | None = None
-) -> tuple[Ints, Ints, Ints]:
-    """Return every pair of a row and a column within the limit, by their places in what was given, and the distance.
+Near = tuple[Ints, Ints, Ints]
+"""Places of rows, places of columns, and how far apart they are."""
 
-    Among one and the same texts each pair comes once; `of_last` then wants only pairs with one of so many longest.
-    """
+
+def near(rows: Texts, columns: Texts, limit: Limit, pool: Executor) -> Near:
+    """Return every pair of a row and a column within the limit; among one and the same texts each pair comes once."""
+    none = np.zeros(0, np.int32)
+    one, other, distance = zip((none, none, none), *near_by_block(rows, columns, limit, pool), strict=True)
+    return np.concatenate(one), np.concatenate(other), np.concatenate(distance)
+
+
+def near_by_block(
+    rows: Texts, columns: Texts, limit: Limit, pool: Executor, *, of_last: int | None = None
+) -> Iterator[Near]:
+    """Yield what `near` returns, a block of rows at a time; `of_last` wants only so many longest rows."""
     same = rows is columns
     first = 0 if of_last is None else max(0, len(rows.texts) - of_last)
 
-    def of_block(block: int) -> tuple[Ints, Ints, Ints]:
-        return _near_block(rows, columns, limit, block, range(block + 1 if same else len(columns.starts)))
+    def of_block(block: int) -> Near:
+        others = range(block + 1 if same else len(columns.starts))
+        one, other, distance = _near_block(rows, columns, limit, block, others)
+        wanted = one >= first
+        return rows.order[one[wanted]], columns.order[other[wanted]], distance[wanted]
 
-    blocks = np.flatnonzero(rows.ends > first).tolist()
-    none = np.zeros(0, np.int32)
-    found = [(none, none, none), *pool.map(of_block, blocks)]
-    one, other, distance = (np.concatenate(part) for part in zip(*found, strict=True))
-    wanted = one >= first
-    return rows.order[one[wanted]], columns.order[other[wanted]], distance[wanted]
+    return pool.map(of_block, np.flatnonzero(rows.ends > first).tolist())
 
 
-def _near_block(
-    rows: Texts, columns: Texts, limit: Limit, block: int, others: range
-) -> tuple[Ints, Ints, Ints]:
+def _near_block(rows: Texts, columns: Texts, limit: Limit, block: int, others: range) -> Near:
     start, end = int(rows.starts[block]), int(rows.ends[block])
     many = slice(others.start, others.stop)
     limits = limit(rows.farthest[block] + columns.farthest[many])
