@@ -42,7 +42,8 @@ from filiera.contacts.duplicates.near import (
 _SINGLE = 4  # the kind of a name without a blank; others are of kind 0 or 1, as their blanks are even or odd
 _KINDS = 2 * _SINGLE + 1
 _COSTS = 1 << 12  # more than a word may cost
-_PAIRS_AT_ONCE, _PAIRS_IN_CACHE, _PARTS_AT_ONCE = 1 << 21, 1 << 17, 1 << 18
+_ROW = 15  # a row takes as much as so many pairs
+_PAIRS_AT_ONCE, _PAIRS_IN_CACHE, _PARTS_AT_ONCE = 1 << 22, 1 << 17, 1 << 15
 
 
 def allowed(total: NDArray[Any]) -> NDArray[Any]:
@@ -170,7 +171,8 @@ class Way:
         many = (end.start[:, -1] - end.start[:, 0]).astype(np.int64)
         swap = many[low] > many[high]  # a row for each name of the rarer word
         self.one, self.other = np.where(swap, high, low), np.where(swap, low, high)
-        self.tasks = _parted(np.cumsum(many[low] * many[high]))
+        rows = np.minimum(many[low], many[high])
+        self.tasks = _parted(np.cumsum(many[low] * many[high] + _ROW * rows))
         """The pairs of words in parts of much the same work."""
         self.limits = self._limits()
         self.stride = np.int32(_KINDS * end.names.width)

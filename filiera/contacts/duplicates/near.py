@@ -17,6 +17,7 @@ BLANK = " "
 _BLOCK = 192
 _TILE = 1 << 17
 _SPELT_AT_ONCE = 1 << 15
+_MEASURED_AT_ONCE = 1 << 17
 _LEVELS = dict.fromkeys("aeio", 4) | dict.fromkeys("nrlstcu", 3)
 _LEVELS |= dict.fromkeys("mdgbpvfz" + BLANK, 2) | dict.fromkeys("hqjkwxy'", 1)
 _LETTERS = list(_LEVELS)
@@ -122,9 +123,11 @@ def _near_block(rows: Texts, columns: Texts, limit: Limit, block: int, others: r
 
 def distances(one: NDArray[np.object_], other: NDArray[np.object_]) -> Ints:
     """Return how many letters each pair of texts is apart."""
-    found: Ints = process.cpdist(
-        one.tolist(), other.tolist(), scorer=Indel.distance, dtype=np.int32, workers=1
-    )
+    found = np.zeros(len(one), np.int32)
+    for at in range(0, len(one), _MEASURED_AT_ONCE):
+        here = slice(at, at + _MEASURED_AT_ONCE)
+        pairs = one[here].tolist(), other[here].tolist()
+        found[here] = process.cpdist(*pairs, scorer=Indel.distance, dtype=np.int32, workers=1)
     return found
 
 
