@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("FILIERA_PORT", str(ports.free()))
     yield path
     database.destroy(path)
+
+
+def wait_until_gone(pids: Iterable[int]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, f"{left} outlive who started them"
+        time.sleep(0.1)
 
 
 def wait_until_healthy(house: subprocess.Popen[str]) -> None:
@@ -87,9 +94,7 @@ def test_the_house_starts_on_an_empty_home_gets_up_after_kills_and_ends_without_
             os.kill(victim, signal.SIGKILL)
         time.sleep(2)
         assert not any(Path(f"/proc/{pid}").exists() for pid in servers), "orphans still hold the port"
-        assert not any(Path(f"/proc/{pid}").exists() for pid in beside), (
-            "who stands beside outlives the worker"
-        )
+        wait_until_gone(beside)  # phones and jobs finish what they hold
         wait_until_healthy(house)
         everybody = {
             *children(house.pid),
