@@ -105,6 +105,11 @@ class Bell:
         self.is_over = True
         self.ring()
 
+    @property
+    def rings(self) -> bool:
+        """Tell whether it rang and nobody looked yet."""
+        return self._is_rung
+
     def heard(self) -> bool:
         """Tell whether it rang since the last time. Asked before a look, which then answers it."""
         was_rung, self._is_rung = self._is_rung, False

@@ -185,6 +185,7 @@ class _Placing:
         self.brand_id, self.connection, self.zone, self.line = connection.brand_id, connection, zone, line
         self.bell = bell
         self.lease_until = timezone.now() + LEASE
+        self.looked_at = 0.0  # when it last rang
         # Claimed processes that wait for a fresh list of agents.
         self.held: list[UUID] = []
         # Processes whose contact was refused, and is tried once more with nothing but name and number.
@@ -198,8 +199,10 @@ class _Placing:
         idle_until = time.monotonic() + linger_s
         try:
             while True:
-                looked_at = time.monotonic()
+                passed_at = time.monotonic()
                 is_rung = self.bell.heard()
+                if is_rung:
+                    self.looked_at = passed_at
                 if not self.bell.is_over:
                     self._start_what_may(timezone.now(), is_rung=is_rung)
                 if self.line.under_way:
@@ -208,14 +211,21 @@ class _Placing:
                     return
                 wait_s = LOOK_EVERY_S if self.line.under_way else idle_until - time.monotonic()
                 back = self.line.finished(timeout_s=max(wait_s, 0.0))
-                time.sleep(max(looked_at + TOGETHER_S - time.monotonic(), 0.0))
-                back += self.line.finished(timeout_s=0.0)
-                self._save_all(back, timezone.now())
+                self._save_all([*back, *self._more(passed_at)], timezone.now())
         finally:
             self.bell.nudges(None)
             if self.held:
                 with brand_scope.use(self.brand_id):
                     self._give_back(self.held, timezone.now())
+
+    def _more(self, passed_at: float) -> list[Errand]:
+        """Wait for what may go together: answers since the last pass; but when it rings, since the last look."""
+        back: list[Errand] = []
+        while (
+            wait_s := (self.looked_at if self.bell.rings else passed_at) + TOGETHER_S - time.monotonic()
+        ) > 0:
+            back += self.line.finished(timeout_s=wait_s)
+        return back + self.line.finished(timeout_s=0.0)
 
     # Starting
 
