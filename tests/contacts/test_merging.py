@@ -226,8 +226,8 @@ def test_a_merge_is_in_the_record_of_changes_with_before_and_after(in_vegliasi: 
     with actor.acting(actor.Actor(actor.PERSON, bea.name, bea.id)):
         merged(first, second)
     entry = AuditEntry.objects.get(entity_id=second.id, action="UPDATE", entity_type="contacts")
-    assert (entry.actor_name, entry.before["merged_into_id"], entry.after["merged_into_id"]) == (
-        *("Bea Neri", None),
+    assert (entry.actor_user_id, entry.before["merged_into_id"], entry.after["merged_into_id"]) == (
+        *(bea.id, None),
         str(first.id),
     )
 
