@@ -157,6 +157,7 @@ def _kill_one(house: Living, chance: random.Random) -> str:
         "web process": lambda: _children(_supervised(house, "web")),
         "web server": lambda: _supervised(house, "web"),
         "worker": lambda: _supervised(house, "worker"),
+        "phones or jobs": lambda: _children(_supervised(house, "worker")),
         "database": lambda: _postmaster(house),
         "database session": lambda: _children(_postmaster(house)),
     }
