@@ -186,9 +186,9 @@ ACTS: dict[str, Act] = {
     ),
     "search a number": _in_page(
         "/leads",
-        lambda page: page.keyboard.insert_text("320 123"),
+        lambda page: page.keyboard.insert_text("325 011"),
         before=_palette,
-        shows="#palette-list [id^=pal-p]:has-text('320 123')",
+        shows="#palette-list [id^=pal-p]:has-text('325 011')",
     ),
     "search a name": _in_page(
         "/leads",
