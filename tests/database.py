@@ -67,8 +67,7 @@ def _template() -> database.Dsns:
     urls = _server()
     name = _template_name()
     with _alone("template"):
-        made = HOME / f"{name}.ready"
-        if not made.exists():
+        if not _is_ready(urls, name):
             database.drop_database(urls, name)
             created = database.create_database(urls, name)
             migrated = subprocess.run(
@@ -87,8 +86,15 @@ def _template() -> database.Dsns:
             )
             if migrated.returncode:
                 raise RuntimeError(f"The template database could not be migrated:\n{migrated.stderr[-4000:]}")
-            made.touch()
+            with psycopg.connect(urls.admin) as admin:
+                admin.execute(sql.SQL("comment on database {} is 'ready'").format(sql.Identifier(name)))
     return urls
+
+
+def _is_ready(urls: database.Dsns, name: str) -> bool:
+    said = "select shobj_description(oid, 'pg_database') = 'ready' from pg_database where datname = %s"
+    with psycopg.connect(urls.admin) as admin:
+        return admin.execute(said, [name]).fetchone() == (True,)
 
 
 def _server() -> database.Dsns:
