@@ -20,11 +20,11 @@ from typing import Any, cast
 from uuid import UUID
 
 import django
+import uvloop
 
 django.setup()
 
 import psycopg  # noqa: E402
-import uvloop  # noqa: E402
 from asgiref.sync import sync_to_async  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import close_old_connections, connections  # noqa: E402

@@ -188,7 +188,8 @@ def read_patron(typed: str) -> str:
 def read_closures(typed: str) -> list[dict[str, str]]:
     """Return closures as they are kept, one for each typed line. Raises Invalid, with the line that cannot be read."""
     lines = [line for line in map(str.strip, typed.splitlines()) if line]
-    return kept({"closed": [_read_line(line) for line in lines]})["closed"]  # type: ignore[no-any-return]
+    closures: list[dict[str, str]] = kept({"closed": [_read_line(line) for line in lines]})["closed"]
+    return closures
 
 
 def typed(closures: Iterable[Closure]) -> str:

@@ -185,7 +185,6 @@ class _Placing:
         self.brand_id, self.connection, self.zone, self.line = connection.brand_id, connection, zone, line
         self.bell = bell
         self.lease_until = timezone.now() + LEASE
-        self.looked_at = 0.0  # when it last rang
         # Claimed processes that wait for a fresh list of agents.
         self.held: list[UUID] = []
         # Processes whose contact was refused, and is tried once more with nothing but name and number.
@@ -196,13 +195,13 @@ class _Placing:
     def run(self, linger_s: float) -> None:
         """Go on until nothing is due and no answer is awaited, and the bell has been silent for `linger_s`."""
         self.bell.nudges(self.line)
-        idle_until = time.monotonic() + linger_s
+        idle_until, looked_at = time.monotonic() + linger_s, 0.0
         try:
             while True:
                 passed_at = time.monotonic()
                 is_rung = self.bell.heard()
                 if is_rung:
-                    self.looked_at = passed_at
+                    looked_at = passed_at
                 if not self.bell.is_over:
                     self._start_what_may(timezone.now(), is_rung=is_rung)
                 if self.line.under_way:
@@ -211,19 +210,17 @@ class _Placing:
                     return
                 wait_s = LOOK_EVERY_S if self.line.under_way else idle_until - time.monotonic()
                 back = self.line.finished(timeout_s=max(wait_s, 0.0))
-                self._save_all([*back, *self._more(passed_at)], timezone.now())
+                self._save_all([*back, *self._more(passed_at, looked_at)], timezone.now())
         finally:
             self.bell.nudges(None)
             if self.held:
                 with brand_scope.use(self.brand_id):
                     self._give_back(self.held, timezone.now())
 
-    def _more(self, passed_at: float) -> list[Errand]:
-        """Wait for what may go together: answers since the last pass; but when it rings, since the last look."""
+    def _more(self, passed_at: float, looked_at: float) -> list[Errand]:
+        """Wait for what may go together: answers since the last pass, but when it rings since the last look."""
         back: list[Errand] = []
-        while (
-            wait_s := (self.looked_at if self.bell.rings else passed_at) + TOGETHER_S - time.monotonic()
-        ) > 0:
+        while (wait_s := (looked_at if self.bell.rings else passed_at) + TOGETHER_S - time.monotonic()) > 0:
             back += self.line.finished(timeout_s=wait_s)
         return back + self.line.finished(timeout_s=0.0)
 

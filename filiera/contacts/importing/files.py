@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import partial
 from itertools import chain
 from typing import BinaryIO, Final, cast
 
@@ -142,7 +143,7 @@ def _refuse_bomb(content: BinaryIO) -> None:
             for one in entries:
                 # Reads no more than it declares, and then its checksum is wrong.
                 with packed.open(one) as opened:
-                    cells = _cells(iter(lambda opened=opened: opened.read(PIECE), b""))  # type: ignore[misc]
+                    cells = _cells(iter(partial(opened.read, PIECE), b""))
                 if cells > MOST_CELLS:
                     raise Invalid(_("Questo foglio, aperto, è enorme: salvalo come CSV."))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as trouble:
